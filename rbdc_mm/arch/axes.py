@@ -1,0 +1,119 @@
+"""The vocabulary of the rule tables: what each axis of a tensor is made of.
+
+A *space* is a width of the network (the residual stream, the heads, ...). Every axis of every
+tensor either goes *out of* the layer into a space, comes *in* from one, or is fixed. Growth
+operators only choose, per space, where a parent's units land; the tables do the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+Role = Literal["out", "in", "fix"]
+Kind = Literal["linear", "norm", "gain", "buffer", "count"]
+
+
+@dataclass(frozen=True)
+class Space:
+    """A named width.
+
+    Attributes:
+        size: number of units (channels).
+        unit: the indivisible group of channels, e.g. ``head_dim`` for attention heads.
+        grows: whether coupling parents adds their sizes (False: all networks share it).
+    """
+
+    size: int
+    unit: int = 1
+    grows: bool = True
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One axis of one tensor: ``pack`` stacked copies of ``space``, or a fixed ``size``."""
+
+    role: Role
+    space: str | None = None
+    pack: int = 1
+    size: int | None = None
+
+    def __str__(self) -> str:
+        if self.role == "fix":
+            return "fixed"
+        packed = f" x {self.pack} packed" if self.pack > 1 else ""
+        return f"{'out of the layer into' if self.role == 'out' else 'in from'} {self.space}{packed}"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What a tensor is: its axes and its part in the network.
+
+    Attributes:
+        axes: one per dimension of the tensor.
+        kind: ``linear`` (weight or bias of a linear map, token, position), ``norm`` (gain or bias
+            of a normalisation), ``gain`` (layer scale), ``buffer`` (running statistics),
+            ``count`` (a scalar counter).
+        scaled_by: name of the ``gain`` tensor that multiplies this layer's output, if any.
+    """
+
+    axes: tuple[Axis, ...]
+    kind: Kind = "linear"
+    scaled_by: str | None = None
+
+
+def out(space: str, pack: int = 1) -> Axis:
+    """An axis that writes into ``space``."""
+    return Axis("out", space, pack)
+
+
+def inp(space: str) -> Axis:
+    """An axis that reads from ``space``."""
+    return Axis("in", space)
+
+
+def fix(size: int) -> Axis:
+    """An axis that no operator touches, of a known size."""
+    return Axis("fix", size=size)
+
+
+def linear(*axes: Axis, scaled_by: str | None = None) -> Rule:
+    """Weight or bias of a linear map."""
+    return Rule(axes, scaled_by=scaled_by)
+
+
+def norm(space: str) -> Rule:
+    """Gain or bias of a normalisation over ``space``."""
+    return Rule((out(space),), "norm")
+
+
+def gain(space: str) -> Rule:
+    """A per-channel factor on a layer's output (layer scale)."""
+    return Rule((out(space),), "gain")
+
+
+def buffer(space: str) -> Rule:
+    """Running statistics over ``space``."""
+    return Rule((out(space),), "buffer")
+
+
+COUNT = Rule((), "count")
+
+
+def expand(table: Mapping[str, Rule], indices: Iterable[Mapping[str, int]]) -> dict[str, Rule]:
+    """Writes out a table's ``{placeholders}`` for every entry of ``indices``.
+
+    Placeholders may stand in tensor names, in space names and in ``scaled_by``.
+    """
+    rules = {}
+    for index in indices:
+        for pattern, rule in table.items():
+            axes = tuple(
+                replace(a, space=a.space.format(**index)) if a.space else a for a in rule.axes
+            )
+            scaled_by = rule.scaled_by.format(**index) if rule.scaled_by else None
+            name = pattern.format(**index)
+            assert name not in rules, f"two rules for {name}"
+            rules[name] = Rule(axes, rule.kind, scaled_by)
+    return rules

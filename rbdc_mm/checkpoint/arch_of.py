@@ -1,0 +1,167 @@
+"""Between mmpretrain's model configs and the architectures of the rule tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from copy import deepcopy
+from dataclasses import fields
+from typing import Any
+
+from rbdc_mm.arch import ARCHS, Arch, ResNetArch, ViTArch
+
+ModelCfg = Mapping[str, Any]
+
+# Settings that change tensors in ways the tables do not describe: name -> the value they describe.
+_VIT_FIXED = {"pre_norm": False, "layer_cfgs": {}, "patch_cfg": {}}
+_RESNET_FIXED = {
+    "deep_stem": False,
+    "avg_down": False,
+    "expansion": None,
+    "num_stages": 4,
+    "conv_cfg": None,
+}
+
+
+def unscoped(type_name: object) -> str:
+    """``'mmpretrain.ResNet'`` -> ``'ResNet'``; a class gives its name."""
+    name = type_name if isinstance(type_name, str) else getattr(type_name, "__name__", "")
+    return name.rsplit(".", 1)[-1]
+
+
+def arch_of(model: ModelCfg) -> Arch:
+    """The architecture of an ImageClassifier config.
+
+    Args:
+        model: ``cfg.model``.
+
+    Raises:
+        ValueError: not a classifier, no head, an unknown backbone or head, or a setting that the
+            rule tables do not cover.
+    """
+    kind = unscoped(model.get("type", ""))
+    if kind != "ImageClassifier":
+        raise ValueError(
+            f"model type {kind!r} is not a classifier: wanted 'ImageClassifier' with a backbone "
+            f"of type {sorted(ARCHS)} (a detector's backbone is grown before it is finetuned)"
+        )
+    if not model.get("head"):
+        raise ValueError(
+            "the config has no model.head: couplings and protocols grow whole classifiers, "
+            "wanted head=dict(type='VisionTransformerClsHead' or 'LinearClsHead', ...)"
+        )
+    head = model["head"]
+    backbone = backbone_arch(model["backbone"])
+    wanted = "LinearClsHead" if isinstance(backbone, ResNetArch) else "VisionTransformerClsHead"
+    if unscoped(head["type"]) != wanted:
+        raise ValueError(f"model.head.type is {head['type']!r}: wanted {wanted!r} on this backbone")
+    values = {f.name: getattr(backbone, f.name) for f in fields(backbone)}
+    values["num_classes"] = head["num_classes"]
+    if isinstance(backbone, ViTArch):
+        values["hidden_dim"] = head.get("hidden_dim")
+    arch = type(backbone)(**values)
+    features = arch.feature_channels if isinstance(arch, ResNetArch) else arch.embed_dims
+    if head["in_channels"] != features:
+        raise ValueError(
+            f"model.head.in_channels is {head['in_channels']}: "
+            f"wanted {features}, the backbone's feature channels"
+        )
+    return arch
+
+
+def backbone_arch(backbone: ModelCfg) -> Arch:
+    """The architecture of a backbone config alone, see ``arch_of``."""
+    kind = unscoped(backbone["type"]).removeprefix("RBDC")
+    family = ARCHS[kind]
+    return _vit(backbone) if family is ViTArch else _resnet(backbone)
+
+
+def model_with_arch(model: ModelCfg, arch: Arch) -> dict:
+    """The same classifier config, resized: widths, heads, channels and the head's input.
+
+    Everything that is no width (drop path, losses, initialisation, ...) stays.
+    """
+    model = deepcopy(dict(model))
+    backbone, head = model["backbone"], model["head"]
+    if isinstance(arch, ResNetArch):
+        backbone["base_channels"] = backbone["stem_channels"] = arch.base_channels
+        head["in_channels"] = arch.feature_channels
+        return model
+    assert isinstance(arch, ViTArch)
+    backbone["arch"] = dict(
+        embed_dims=arch.embed_dims,
+        num_layers=arch.num_layers,
+        num_heads=arch.num_heads,
+        feedforward_channels=arch.feedforward_channels,
+    )
+    backbone.pop("norm", None)
+    backbone.pop("norm_blocks", None)
+    backbone["norm_cfg"] = norm_cfg_of(arch, backbone.get("norm_cfg"))
+    head["in_channels"] = arch.embed_dims
+    if arch.hidden_dim is not None:
+        head["hidden_dim"] = arch.hidden_dim
+    return model
+
+
+def norm_cfg_of(arch: ViTArch, norm_cfg: Mapping | None) -> dict:
+    """``norm_cfg`` of ``arch``, with the eps of the config at hand."""
+    eps = (norm_cfg or {}).get("eps", 1e-6)
+    if arch.norm_blocks:
+        return dict(type="rbdc_mm.BlockLayerNorm", blocks=list(arch.norm_blocks), eps=eps)
+    return dict(type="LN", eps=eps)
+
+
+def _refuse(backbone: ModelCfg, described: Mapping[str, Any]) -> None:
+    for key, value in described.items():
+        got = backbone.get(key, value)
+        if got != value and not (not got and not value):
+            raise ValueError(
+                f"model.backbone.{key}={got!r} is not covered by the rule table of "
+                f"{unscoped(backbone['type'])}: wanted {value!r}"
+            )
+
+
+def _vit(backbone: ModelCfg) -> ViTArch:
+    from mmpretrain.models.backbones import VisionTransformer
+
+    _refuse(backbone, _VIT_FIXED)
+    sizes = backbone.get("arch", "base")
+    if isinstance(sizes, str):
+        if sizes.lower() not in VisionTransformer.arch_zoo:
+            known = sorted(VisionTransformer.arch_zoo)
+            raise ValueError(f"model.backbone.arch={sizes!r} is unknown: mmpretrain has {known}")
+        sizes = VisionTransformer.arch_zoo[sizes.lower()]
+    norm_cfg = backbone.get("norm_cfg") or dict(type="LN")
+    norm_type = unscoped(norm_cfg["type"])
+    if norm_type not in ("LN", "BlockLayerNorm"):
+        raise ValueError(f"model.backbone.norm_cfg.type={norm_type!r}: wanted 'LN'")
+    img_size = backbone.get("img_size", 224)
+    return ViTArch(
+        embed_dims=sizes["embed_dims"],
+        num_layers=sizes["num_layers"],
+        num_heads=sizes["num_heads"],
+        feedforward_channels=sizes["feedforward_channels"],
+        img_size=(img_size, img_size) if isinstance(img_size, int) else tuple(img_size),
+        patch_size=backbone.get("patch_size", 16),
+        in_channels=backbone.get("in_channels", 3),
+        with_cls_token=backbone.get("with_cls_token", True),
+        qkv_bias=backbone.get("qkv_bias", True),
+        final_norm=backbone.get("final_norm", True),
+        pooled_norm=backbone.get("out_type") == "avg_featmap",
+        layer_scale=backbone.get("layer_scale_init_value", 0.0) > 0,
+        norm_blocks=tuple(norm_cfg.get("blocks", ())),
+    )
+
+
+def _resnet(backbone: ModelCfg) -> ResNetArch:
+    _refuse(backbone, _RESNET_FIXED)
+    base = backbone.get("base_channels", 64)
+    stem = backbone.get("stem_channels") or (base if "mmdet" in str(backbone["type"]) else 64)
+    if stem != base:
+        raise ValueError(
+            f"model.backbone.stem_channels={stem} and base_channels={base}: "
+            "the rule table of ResNet wants them equal"
+        )
+    norm_type = unscoped((backbone.get("norm_cfg") or dict(type="BN"))["type"])
+    if norm_type not in ("BN", "SyncBN"):
+        raise ValueError(f"model.backbone.norm_cfg.type={norm_type!r}: wanted 'BN' or 'SyncBN'")
+    return ResNetArch(backbone["depth"], base, backbone.get("in_channels", 3))

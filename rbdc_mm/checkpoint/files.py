@@ -1,0 +1,118 @@
+"""MMEngine checkpoint files: read with clear errors, written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine import Config
+from torch import Tensor
+
+from rbdc_mm.arch import Arch
+from rbdc_mm.checkpoint.arch_of import arch_of
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A classifier checkpoint with its config.
+
+    Attributes:
+        path: where it lies.
+        state_dict: its weights (memory-mapped: nothing is read before it is used).
+        meta: MMEngine's meta.
+        cfg: the config that made it.
+        weights: ``'ema'`` if EMAHook put the averaged weights into ``state_dict``, else ``'raw'``.
+    """
+
+    path: Path
+    state_dict: dict[str, Tensor]
+    meta: dict[str, Any]
+    cfg: Config
+    weights: str
+
+    @property
+    def arch(self) -> Arch:
+        """Its architecture; ValueError as ``arch_of`` says, with the file's name."""
+        try:
+            return arch_of(self.cfg.model)
+        except ValueError as error:
+            raise ValueError(f"{self.path}: {error}") from error
+
+
+def load_file(path: str | Path) -> dict[str, Any]:
+    """The content of an MMEngine checkpoint file, on the CPU, memory-mapped where possible.
+
+    Like every OpenMMLab checkpoint it holds pickled objects: load only files that you trust.
+
+    Raises:
+        FileNotFoundError: nothing there.
+        ValueError: truncated, or not an MMEngine checkpoint.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"checkpoint {path} does not exist")
+    size_mib = path.stat().st_size / 2**20
+    try:
+        content = torch.load(
+            path, map_location="cpu", weights_only=False, mmap=zipfile.is_zipfile(path)
+        )
+    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError) as error:
+        raise ValueError(
+            f"{path} ({size_mib:.1f} MiB) is truncated or not a checkpoint: torch cannot read it "
+            f"({str(error).splitlines()[0]}); wanted a file that MMEngine's Runner has saved"
+        ) from error
+    if not isinstance(content, dict) or "state_dict" not in content:
+        got = sorted(content)[:5] if isinstance(content, dict) else type(content).__name__
+        raise ValueError(
+            f"{path} is not an MMEngine checkpoint: wanted a dict with 'state_dict' and 'meta', "
+            f"got {got}"
+        )
+    return content
+
+
+def read_checkpoint(path: str | Path, config: str | Path | None = None) -> Checkpoint:
+    """Reads a checkpoint and the config it carries (or the one given).
+
+    Raises:
+        FileNotFoundError, ValueError: see ``load_file``; also when there is no config at all.
+    """
+    path = Path(path)
+    content = load_file(path)
+    meta = content.get("meta") or {}
+    if config is not None:
+        cfg = Config.fromfile(config)
+    elif meta.get("cfg"):
+        cfg = Config.fromstring(meta["cfg"], ".py")
+    else:
+        raise ValueError(f"{path} carries no config in its meta: give one with --config")
+    weights = "ema" if "ema_state_dict" in content else "raw"
+    return Checkpoint(path, content["state_dict"], meta, cfg, weights)
+
+
+def write_checkpoint(content: dict[str, Any], path: str | Path) -> None:
+    """Writes a checkpoint to a temporary name, then renames it."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        torch.save(content, temporary)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(text: str, path: str | Path) -> None:
+    """Writes a text file to a temporary name, then renames it."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_text(text)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,130 @@
+"""Grows MMEngine checkpoints into one: the files around the pure operators."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import torch
+from mmengine import Config
+
+from rbdc_mm.arch import Arch, ViTArch, resolve
+from rbdc_mm.checkpoint.arch_of import arch_of, model_with_arch
+from rbdc_mm.checkpoint.classifiers import image_batches, load_classifier, logits
+from rbdc_mm.checkpoint.files import Checkpoint, read_checkpoint, write_checkpoint
+from rbdc_mm.checkpoint.ledgers import ledger_of
+from rbdc_mm.cost import Ledger, count_flops
+from rbdc_mm.growth import OPERATORS
+from rbdc_mm.growth.calibrate import norm_scales
+from rbdc_mm.growth.exactness import derive
+
+_CALIBRATION_SEED = 0
+
+
+def grow_checkpoint(
+    operator: str,
+    parents: Sequence[str | Path],
+    out: str | Path,
+    *,
+    configs: Sequence[str | Path] | None = None,
+    target_model: Mapping[str, Any] | None = None,
+    norm: str = "layer",
+    calibrate: int = 0,
+    **options: Any,
+) -> dict[str, Any]:
+    """Applies a growth operator to parents' checkpoints and writes the grown one.
+
+    Args:
+        operator: a name in ``OPERATORS``.
+        parents: checkpoints of classifiers.
+        out: the checkpoint to write, whole or not at all; an ordinary MMEngine checkpoint whose
+            meta holds the target's config, the parents' ledgers and what was grown from what.
+        configs: the parents' configs, for checkpoints that do not carry theirs.
+        target_model: the target's ``cfg.model``; by default derived from the first parent's.
+        norm: ``'layer'`` or ``'block'``, see ``growth.couple``.
+        calibrate: batches of the first parent's training data to calibrate with, 0 for none.
+        **options: the operator's own.
+
+    Returns:
+        What stands in the written meta under ``'grown'``.
+
+    Raises:
+        FileNotFoundError, ValueError: see ``read_checkpoint``, the operator, and a target whose
+            architecture is not what the parents grow to.
+    """
+    chosen = OPERATORS[operator]
+    if configs is not None and len(configs) != len(parents):
+        raise ValueError(f"got {len(configs)} configs for {len(parents)} parents: give one each")
+    read = [
+        read_checkpoint(path, config)
+        for path, config in zip(parents, configs or [None] * len(parents), strict=True)
+    ]
+    names = [str(checkpoint.path) for checkpoint in read]
+    arches = [checkpoint.arch for checkpoint in read]
+    target = chosen.target_arch(arches, names, norm)
+    if target_model is None:
+        model = model_with_arch(read[0].cfg.model, target)
+    else:
+        model = deepcopy(dict(target_model))
+        _check_target(arch_of(model), target, names)
+    ledger = Ledger.new(f"grow-{uuid4().hex[:12]}", f"{operator} to {out}", map(ledger_of, read))
+    if calibrate:
+        options["norm_scales"] = _calibrate(read, arches, calibrate, options, ledger)
+    states = [checkpoint.state_dict for checkpoint in read]
+    state = chosen.apply(arches, states, names, norm=norm, **options)
+    resolve(target, {key: value.shape for key, value in state.items()}, f"the grown {out}")
+    cfg = Config(deepcopy(read[0].cfg._cfg_dict.to_dict()))
+    cfg.model = model
+    grown = {
+        "operator": operator,
+        "options": {k: v for k, v in options.items() if k != "norm_scales"},
+        "norm": norm,
+        "calibrate_batches": calibrate,
+        "parents": [
+            {"path": name, "weights": checkpoint.weights}
+            for name, checkpoint in zip(names, read, strict=True)
+        ],
+        "exactness": str(derive(target, arches, chosen.maps(target, arches))),
+    }
+    meta = {"cfg": cfg.pretty_text, "ledger": ledger.to_dict(), "grown": grown}
+    if "dataset_meta" in read[0].meta:
+        meta["dataset_meta"] = read[0].meta["dataset_meta"]
+    write_checkpoint({"meta": meta, "state_dict": state}, out)
+    return grown
+
+
+def _calibrate(
+    read: Sequence[Checkpoint],
+    arches: Sequence[Arch],
+    num_batches: int,
+    options: Mapping[str, Any],
+    ledger: Ledger,
+) -> list[dict[str, float]]:
+    if not all(isinstance(arch, ViTArch) for arch in arches):
+        raise ValueError("calibrate corrects LayerNorm: ResNet couples exactly without it")
+    modules = [load_classifier(checkpoint) for checkpoint in read]
+    batches = list(image_batches(read[0].cfg, "train_dataloader", num_batches, _CALIBRATION_SEED))
+    center = options.get("center")
+    scales = norm_scales(arches, modules, batches, logits, center=center is None or center)
+    images = torch.empty(2, *batches[0].shape[1:], device="meta")
+    for module in modules:
+        cost = count_flops(module.to("meta"), lambda m: logits(m, images), num_samples=2)
+        ledger.add_operator(cost.forward_flops * sum(len(batch) for batch in batches))
+    return scales
+
+
+def _check_target(configured: Arch, grown: Arch, names: Sequence[str]) -> None:
+    if configured == grown:
+        return
+    if type(configured) is not type(grown):
+        kinds = type(configured).__name__, type(grown).__name__
+        raise ValueError(f"the target is a {kinds[0]}, its parents {list(names)} are {kinds[1]}s")
+    pairs = [(f.name, getattr(configured, f.name), getattr(grown, f.name)) for f in fields(grown)]
+    listed = ", ".join(f"{name}={a} (parents give {b})" for name, a, b in pairs if a != b)
+    raise ValueError(
+        f"the parents {list(names)} do not grow to the target's config: it says {listed}"
+    )

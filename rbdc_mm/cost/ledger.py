@@ -1,0 +1,289 @@
+"""What training cost: one entry per run, and a ledger of a run and all its ancestors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from operator import index
+from typing import Any
+
+from rbdc_mm.cost.counter import CONVENTION, COUNTER_VERSION
+from rbdc_mm.cost.units import format_flops
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Cost of one run. All costs are whole FLOPs, 2 per multiply-add, of all ranks together.
+
+    Attributes:
+        run_id: Unique name of the run; it must survive resuming.
+        name: For people.
+        train_flops: Forward and backward of the model itself; None where nobody knows.
+        teacher_flops: Forward passes of teachers during this run (their own training is a parent).
+        operator_flops: Learning of the growth operator, and search.
+        eval_flops: Validation and test; reported, in no total.
+        num_samples_seen: Training samples, counting repetitions.
+        num_iters: Training iterations.
+        parents: Run ids of the runs whose weights (or predictions) this one used directly.
+        counter_version: Version of the counter that gave the FLOPs per sample.
+    """
+
+    run_id: str
+    name: str
+    train_flops: int | None = 0
+    teacher_flops: int = 0
+    operator_flops: int = 0
+    eval_flops: int = 0
+    num_samples_seen: int = 0
+    num_iters: int = 0
+    parents: tuple[str, ...] = ()
+    counter_version: str = COUNTER_VERSION
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the run's own training cost is known."""
+        return self.train_flops is not None
+
+    @property
+    def all_flops(self) -> int:
+        """Training, teachers, operator and search; what is unknown counts as 0 here."""
+        return (self.train_flops or 0) + self.teacher_flops + self.operator_flops
+
+
+_COUNTS = ("train_flops", "teacher_flops", "operator_flops", "eval_flops")
+_COUNTS += ("num_samples_seen", "num_iters")
+
+
+class Ledger:
+    """The entry of one run (its own) and those of all its ancestors, by run id.
+
+    Keyed by run id, so that an ancestor reached by two ways is counted once. Two states of one run
+    may meet, when children were grown from its earlier and later checkpoints: the later state is
+    kept, for its cost contains the earlier one's. States that do not continue one another are an
+    error. A run of unknown cost is an entry too: totals then are lower bounds and say so.
+
+    Three totals (METHODS, section 3), in FLOPs: `target_only`, `with_teachers`, `total`. The
+    headline is `total`.
+    """
+
+    def __init__(
+        self, run_id: str, entries: Mapping[str, Entry], convention: str = CONVENTION
+    ) -> None:
+        if run_id not in entries:
+            raise ValueError(f"ledger of run {run_id!r} has no entry of it, only {list(entries)}")
+        self.run_id = run_id
+        self.entries = dict(entries)
+        self.convention = convention
+
+    @classmethod
+    def new(cls, run_id: str, name: str, parents: Iterable[Ledger] = ()) -> Ledger:
+        """An empty ledger of a run that starts from ``parents`` (in order; repeats allowed).
+
+        Raises:
+            ValueError: If the parents' conventions differ, if they disagree about a common
+                ancestor, or if the run would be its own ancestor.
+        """
+        parents = list(parents)
+        entries: dict[str, Entry] = {}
+        for parent in parents:
+            if parent.convention != CONVENTION:
+                raise ValueError(
+                    f"parent {parent.run_id!r} was counted by another convention, "
+                    f"{parent.convention!r}; this is {CONVENTION!r}. Their sum would mean "
+                    "nothing: recount the parent, or give Ledger.unknown() for it"
+                )
+            for entry in parent.entries.values():
+                known = entries.get(entry.run_id)
+                entries[entry.run_id] = entry if known is None else _later(known, entry)
+        if run_id in entries:
+            raise ValueError(
+                f"run {run_id!r} cannot descend from itself: give the new run an id of its own, "
+                "or resume the old one"
+            )
+        ids = tuple(dict.fromkeys(parent.run_id for parent in parents))
+        entries[run_id] = Entry(run_id=run_id, name=name, parents=ids)
+        return cls(run_id, entries)
+
+    @classmethod
+    def unknown(cls, run_id: str, name: str) -> Ledger:
+        """The ledger of a model whose training cost nobody recorded, to be given as a parent.
+
+        Use an id that is the same wherever the same weights turn up, such as a hash of the file.
+        """
+        return cls(run_id, {run_id: Entry(run_id=run_id, name=name, train_flops=None)})
+
+    @property
+    def own(self) -> Entry:
+        """This run's own entry."""
+        return self.entries[self.run_id]
+
+    @property
+    def counter_version(self) -> str:
+        """Version of the counter behind this run's own entry."""
+        return self.own.counter_version
+
+    def add_iteration(
+        self, global_batch: int, train_flops_per_sample: int, teacher_flops_per_sample: int = 0
+    ) -> None:
+        """Charge one training iteration of ``global_batch`` samples (the sum over all ranks)."""
+        batch = _count("global_batch", global_batch)
+        self._add(
+            train_flops=batch * _count("train_flops_per_sample", train_flops_per_sample),
+            teacher_flops=batch * _count("teacher_flops_per_sample", teacher_flops_per_sample),
+            num_samples_seen=batch,
+            num_iters=1,
+        )
+
+    def add_eval(self, num_samples: int, forward_flops_per_sample: int) -> None:
+        """Note an evaluation on ``num_samples`` samples; it is reported, in no total."""
+        flops_per_sample = _count("forward_flops_per_sample", forward_flops_per_sample)
+        self._add(eval_flops=_count("num_samples", num_samples) * flops_per_sample)
+
+    def add_operator(self, flops: int) -> None:
+        """Charge FLOPs spent on learning the growth operator, or on search."""
+        self._add(operator_flops=_count("flops", flops))
+
+    def _add(self, **amounts: int) -> None:
+        own = self.own
+        if not own.is_known:
+            raise ValueError(
+                f"run {self.run_id!r} is of unknown cost, nothing can be added to it: start a run "
+                "of its own by Ledger.new(..., parents=[this])"
+            )
+        sums = {key: getattr(own, key) + amount for key, amount in amounts.items()}
+        self.entries[self.run_id] = replace(own, **sums)
+
+    @property
+    def target_only(self) -> int:
+        """(a) FLOPs of this run's own training."""
+        return self.own.train_flops or 0
+
+    @property
+    def with_teachers(self) -> int:
+        """(b) = (a) + this run's teachers, operator and search, in FLOPs."""
+        return self.own.all_flops
+
+    @property
+    def total(self) -> int:
+        """(c) = (b) + every ancestor's (b), each once, in FLOPs. See `is_lower_bound`."""
+        return sum(entry.all_flops for entry in self.entries.values())
+
+    @property
+    def unknown_parents(self) -> tuple[str, ...]:
+        """Run ids, at any depth, whose cost is unknown and therefore not in `total`."""
+        return tuple(key for key, entry in self.entries.items() if not entry.is_known)
+
+    @property
+    def is_lower_bound(self) -> bool:
+        """Whether `total` leaves out some run of unknown cost."""
+        return bool(self.unknown_parents)
+
+    def summary(self) -> dict[str, Any]:
+        """The three totals and what goes with them, in PFLOPs (1e15), as plain types."""
+        own = self.own
+        return {
+            "target_only_pflops": self.target_only / 1e15,
+            "with_teachers_pflops": self.with_teachers / 1e15,
+            "total_pflops": self.total / 1e15,
+            "total_is_lower_bound": self.is_lower_bound,
+            "unknown_parents": [self.entries[key].name for key in self.unknown_parents],
+            "eval_pflops": own.eval_flops / 1e15,
+            "num_samples_seen": own.num_samples_seen,
+            "num_iters": own.num_iters,
+            "num_ancestors": len(self.entries) - 1,
+        }
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types, exact: whole FLOPs stay integers."""
+        entries = {
+            key: {**asdict(entry), "parents": list(entry.parents)}
+            for key, entry in self.entries.items()
+        }
+        return {
+            "schema": SCHEMA,
+            "convention": self.convention,
+            "run_id": self.run_id,
+            "entries": entries,
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any], where: str = "ledger") -> Ledger:
+        """Inverse of `to_dict`; ``where`` (a file name, say) opens the error messages.
+
+        A ledger of another convention can be read and reported, but not become a parent.
+        """
+        _keys(data, {"schema", "convention", "run_id", "entries"}, where)
+        if data["schema"] != SCHEMA:
+            raise ValueError(
+                f"{where}: schema is {data['schema']!r}, this version reads {SCHEMA} only"
+            )
+        if not isinstance(data["entries"], Mapping):
+            raise ValueError(f"{where}: entries must be a dict, got {type(data['entries'])}")
+        entries = {
+            key: _entry(value, key, f"{where}, entry {key!r}")
+            for key, value in data["entries"].items()
+        }
+        missing = {p for e in entries.values() for p in e.parents} - set(entries)
+        if missing:
+            raise ValueError(f"{where}: parents {sorted(missing)} are named but have no entry")
+        if data["run_id"] not in entries:
+            raise ValueError(f"{where}: no entry of its own run {data['run_id']!r}")
+        return cls(data["run_id"], entries, convention=data["convention"])
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Ledger) and self.to_dict() == other.to_dict()
+
+    __hash__ = None  # it changes with every iteration
+
+    def __repr__(self) -> str:
+        total = format_flops(self.total, lower_bound=self.is_lower_bound)
+        return f"Ledger({self.run_id!r}, {len(self.entries) - 1} ancestors, total {total})"
+
+
+def _entry(data: Any, key: str, where: str) -> Entry:
+    _keys(data, {f.name for f in fields(Entry)}, where)
+    if data["run_id"] != key:
+        raise ValueError(f"{where}: its run_id is {data['run_id']!r}")
+    for name in _COUNTS:
+        if not (name == "train_flops" and data[name] is None):
+            _count(f"{where}: {name}", data[name])
+    return Entry(**{**data, "parents": tuple(data["parents"])})
+
+
+def _keys(data: Any, wanted: set[str], where: str) -> None:
+    if not isinstance(data, Mapping):
+        raise ValueError(f"{where}: wanted a dict with {sorted(wanted)}, got {type(data)}")
+    if set(data) != wanted:
+        raise ValueError(
+            f"{where}: missing keys {sorted(wanted - set(data))}, "
+            f"unknown keys {sorted(set(data) - wanted)}"
+        )
+
+
+def _later(a: Entry, b: Entry) -> Entry:
+    if a == b:
+        return a
+    if a.is_known != b.is_known:  # what somebody did record beats what nobody did
+        return a if a.is_known else b
+    if (a.parents, a.name, a.counter_version) == (b.parents, b.name, b.counter_version):
+        pairs = [(getattr(a, c) or 0, getattr(b, c) or 0) for c in _COUNTS]
+        if all(x <= y for x, y in pairs):
+            return b
+        if all(x >= y for x, y in pairs):
+            return a
+    raise ValueError(
+        f"two different runs have the id {a.run_id!r} and neither continues the other: {a} and "
+        f"{b}. Give every run an id of its own"
+    )
+
+
+def _count(name: str, value: Any) -> int:
+    try:
+        number = index(value)
+    except TypeError:
+        number = -1
+    if number < 0 or isinstance(value, bool):
+        raise ValueError(f"{name} must be a whole number, at least 0, got {value!r}")
+    return number

@@ -1,0 +1,174 @@
+"""RBDC's coupling: parents side by side, block-diagonally, without new parameters.
+
+Source: RBDC, arXiv 2605.23656, abstract and Figure 1's caption; its full text could not be read,
+so the layer-by-layer definition is derived from those and from the algebra.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
+from typing import Literal
+
+from torch import Tensor
+
+from rbdc_mm.arch import Arch, ResNetArch, ViTArch, shapes_of
+from rbdc_mm.growth.center import center_residual
+from rbdc_mm.growth.engine import Map, ParentMaps, StateDict, block, grow, identity
+
+Mode = Literal["paper", "corrected"]
+Norm = Literal["layer", "block"]
+
+
+def coupled_arch(parents: Sequence[Arch], names: Sequence[str], norm: Norm = "layer") -> Arch:
+    """The architecture that coupling ``parents`` gives: every growing width is their sum.
+
+    Args:
+        parents: two or more architectures of one family, agreeing in all but their widths.
+        names: what each parent is called in an error message.
+        norm: ``layer`` for LayerNorm over all channels, ``block`` for one over each parent's own.
+
+    Raises:
+        ValueError: fewer than two parents, or parents that do not fit; names tensor and shapes.
+    """
+    if len(parents) < 2:
+        raise ValueError(f"coupling wants two or more parents, got {len(parents)}: {list(names)}")
+    if norm not in ("layer", "block"):
+        raise ValueError(f"unknown norm {norm!r}: the known ones are 'layer', 'block'")
+    first = parents[0]
+    for parent, name in zip(parents[1:], names[1:], strict=True):
+        _check_pair(first, parent, names[0], name)
+    if isinstance(first, ResNetArch):
+        if norm == "block":
+            raise ValueError("norm='block' is for LayerNorm: ResNet has none, use norm='layer'")
+        return replace(first, base_channels=sum(p.base_channels for p in parents))
+    assert isinstance(first, ViTArch)
+    own_blocks = [p.norm_blocks or (p.embed_dims,) for p in parents]
+    hidden = None if first.hidden_dim is None else sum(p.hidden_dim for p in parents)
+    return replace(
+        first,
+        embed_dims=sum(p.embed_dims for p in parents),
+        num_heads=sum(p.num_heads for p in parents),
+        feedforward_channels=sum(p.feedforward_channels for p in parents),
+        hidden_dim=hidden,
+        norm_blocks=sum(own_blocks, ()) if norm == "block" else (),
+    )
+
+
+def coupling_maps(target: Arch, parents: Sequence[Arch]) -> list[ParentMaps]:
+    """Where each parent's units land: one block after another, the logits averaged.
+
+    The classifier's weight and bias are both written with the factor 1/K, which puts the
+    readout's 1/K on its output side: the same tensors as dividing the weight's input side and
+    taking the bias's mean.
+    """
+    maps = []
+    offsets = dict.fromkeys(target.spaces(), 0)
+    for parent in parents:
+        write: dict[str, Map] = {}
+        read: dict[str, Map] = {}
+        for name, space in parent.spaces().items():
+            if space.grows:
+                write[name] = read[name] = block(offsets[name], space.size)
+                offsets[name] += space.size
+            else:
+                write[name] = read[name] = identity(space.size)
+        if "classes" in write:
+            plain = write["classes"]
+            write["classes"] = Map(plain.target, plain.source, 1 / len(parents))
+        maps.append(ParentMaps(write, read))
+    return maps
+
+
+def couple(
+    parents: Sequence[Arch],
+    states: Sequence[StateDict],
+    names: Sequence[str],
+    *,
+    mode: Mode = "paper",
+    norm: Norm = "layer",
+    center: bool | None = None,
+    norm_scales: Sequence[Mapping[str, float]] | None = None,
+) -> dict[str, Tensor]:
+    """Couples the parents' networks into one as wide as all of them together.
+
+    Args:
+        parents: their architectures.
+        states: their state dicts (left as they are).
+        names: what each is called in an error message.
+        mode: ``paper`` couples plainly; ``corrected`` allows the two corrections below for what
+            LayerNorm does across parents.
+        norm: see ``coupled_arch``.
+        center: subtract from every writer of the residual stream its mean over channels, which
+            changes no parent's function. On by default in ``corrected``, off in ``paper``.
+        norm_scales: one dict per parent, LayerNorm module -> factor on its gain, as
+            ``calibrate.norm_scales`` measures them.
+
+    Returns:
+        The coupled network's state dict; off-diagonal blocks are zero and train like all others.
+
+    Raises:
+        ValueError: parents that do not fit, or corrections asked for in ``mode='paper'``.
+
+    Exactness: ResNet, and ViT with ``norm='block'``, predict the mean of the parents' logits to
+    float rounding in evaluation mode; ViT with LayerNorm only approximately.
+    """
+    if mode not in ("paper", "corrected"):
+        raise ValueError(f"unknown mode {mode!r}: the known ones are 'paper', 'corrected'")
+    if mode == "paper" and (center or norm_scales):
+        raise ValueError(
+            "mode='paper' couples plainly, without center or calibrate: "
+            "for these corrections say mode='corrected'"
+        )
+    if (center or norm_scales) and not isinstance(parents[0], ViTArch):
+        raise ValueError(
+            "center and calibrate correct what LayerNorm does across parents: "
+            f"{type(parents[0]).__name__} has none and couples exactly without them"
+        )
+    target = coupled_arch(parents, names, norm)
+    if center or (center is None and mode == "corrected" and isinstance(target, ViTArch)):
+        states = [center_residual(p, s) for p, s in zip(parents, states, strict=True)]
+    if norm_scales:
+        states = [_scale_gains(s, f) for s, f in zip(states, norm_scales, strict=True)]
+    return grow(target, parents, states, coupling_maps(target, parents), names)
+
+
+def _scale_gains(state: StateDict, factors: Mapping[str, float]) -> dict[str, Tensor]:
+    gains = {f"{module}.weight": factor for module, factor in factors.items()}
+    return {key: value * gains[key] if key in gains else value for key, value in state.items()}
+
+
+def _check_pair(first: Arch, other: Arch, first_name: str, other_name: str) -> None:
+    """Parents may differ in their growing widths alone."""
+    both = f"parents do not fit each other: {first_name} and {other_name}"
+    if type(first) is not type(other):
+        raise ValueError(f"{both} are a {type(first).__name__} and a {type(other).__name__}")
+    shapes, other_shapes = shapes_of(first), shapes_of(other)
+    for key in [*shapes, *other_shapes]:
+        if key not in shapes or key not in other_shapes:
+            got = {first_name: shapes.get(key), other_name: other_shapes.get(key)}
+            listed = ", ".join(f"{name}: {shape or 'absent'}" for name, shape in got.items())
+            raise ValueError(f"{both} differ in tensor {key!r} ({listed}); {_differences(first, other)}")
+    spaces = first.spaces()
+    for key, rule in first.rules().items():
+        shape, other_shape = shapes[key], other_shapes[key]
+        for axis, size, other_size in zip(rule.axes, shape, other_shape, strict=True):
+            grows = axis.role != "fix" and spaces[axis.space].grows
+            if not grows and size != other_size:
+                raise ValueError(
+                    f"{both} differ in tensor {key!r}: {shape} and {other_shape}; "
+                    f"only widths may differ ({_differences(first, other)})"
+                )
+    for name, space in spaces.items():
+        if space.unit != other.spaces()[name].unit:
+            qkv = "backbone.layers.0.attn.qkv.weight"
+            raise ValueError(
+                f"{both} differ in the unit of {name} (head_dim): {space.unit} and "
+                f"{other.spaces()[name].unit}, in tensor {qkv!r}: {shapes[qkv]} and "
+                f"{other_shapes[qkv]}"
+            )
+
+
+def _differences(first: Arch, other: Arch) -> str:
+    pairs = ((f.name, getattr(first, f.name), getattr(other, f.name)) for f in fields(first))
+    return ", ".join(f"{name}={a} and {b}" for name, a, b in pairs if a != b)

@@ -1,0 +1,12 @@
+"""Our registries: children of mmengine's, so that ``type='rbdc_mm.X'`` works in any config.
+
+Configs register everything by ``custom_imports = dict(imports=['rbdc_mm.models',
+'rbdc_mm.hooks'])``.
+"""
+
+from mmengine.registry import HOOKS as MMENGINE_HOOKS
+from mmengine.registry import MODELS as MMENGINE_MODELS
+from mmengine.registry import Registry
+
+MODELS = Registry("model", parent=MMENGINE_MODELS, scope="rbdc_mm", locations=["rbdc_mm.models"])
+HOOKS = Registry("hook", parent=MMENGINE_HOOKS, scope="rbdc_mm", locations=["rbdc_mm.hooks"])

@@ -1,0 +1,86 @@
+"""Tiny real mmpretrain models that many tests share."""
+
+from __future__ import annotations
+
+import torch
+from mmengine.registry import init_default_scope
+from torch import nn
+
+
+def vit_model(
+    embed_dims=32, num_heads=4, num_layers=3, num_classes=10, img_size=32, head=None, **backbone
+) -> dict:
+    """Config of a tiny ViT classifier."""
+    return dict(
+        type="ImageClassifier",
+        backbone=dict(
+            type="VisionTransformer",
+            arch=dict(
+                embed_dims=embed_dims,
+                num_layers=num_layers,
+                num_heads=num_heads,
+                feedforward_channels=2 * embed_dims,
+            ),
+            img_size=img_size,
+            patch_size=8,
+            **backbone,
+        ),
+        neck=None,
+        head=dict(
+            type="VisionTransformerClsHead",
+            num_classes=num_classes,
+            in_channels=embed_dims,
+            loss=dict(type="CrossEntropyLoss"),
+            **(head or {}),
+        ),
+    )
+
+
+def resnet_model(depth=18, base_channels=8, num_classes=10, **backbone) -> dict:
+    """Config of a narrow ResNet classifier."""
+    return dict(
+        type="ImageClassifier",
+        backbone=dict(
+            type="ResNet",
+            depth=depth,
+            base_channels=base_channels,
+            stem_channels=base_channels,
+            num_stages=4,
+            out_indices=(3,),
+            style="pytorch",
+            **backbone,
+        ),
+        neck=dict(type="GlobalAveragePooling"),
+        head=dict(
+            type="LinearClsHead",
+            num_classes=num_classes,
+            in_channels=base_channels * 8 * (1 if depth < 50 else 4),
+            loss=dict(type="CrossEntropyLoss"),
+        ),
+    )
+
+
+def build_classifier(model: dict) -> nn.Module:
+    """The model, built as mmpretrain does it, with its own initial weights."""
+    import mmpretrain.models  # noqa: F401  (registers the models)
+    from mmpretrain.registry import MODELS
+
+    init_default_scope("mmpretrain")
+    classifier = MODELS.build(model)
+    classifier.init_weights()
+    return classifier
+
+
+def randomise(model: nn.Module, seed: int = 0) -> nn.Module:
+    """Random values in every tensor, so that zero heads and zero residual gains hide nothing."""
+    generator = torch.Generator().manual_seed(seed)
+    for name, tensor in model.state_dict().items():
+        if not tensor.is_floating_point():
+            tensor.fill_(seed + 3)
+        elif name.endswith("running_var"):
+            tensor.copy_(torch.rand(tensor.shape, generator=generator) + 0.5)
+        else:
+            noise = torch.randn(tensor.shape, generator=generator)
+            fan_in = tensor[0].numel() if tensor.dim() > 1 else 10
+            tensor.copy_(noise / fan_in**0.5 + (1.0 if tensor.dim() == 1 else 0.0))
+    return model

@@ -1,0 +1,221 @@
+"""The coupling's invariants, with the real mmpretrain classes."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from helpers import build_classifier, randomise, resnet_model, vit_model
+from rbdc_mm.arch import ViTArch
+from rbdc_mm.checkpoint.arch_of import arch_of, model_with_arch
+from rbdc_mm.checkpoint.classifiers import logits
+from rbdc_mm.growth import couple, coupled_arch, coupling_maps
+from rbdc_mm.growth.calibrate import norm_scales
+from rbdc_mm.growth.exactness import derive
+
+
+def make_parents(models):
+    return [
+        randomise(build_classifier(model), seed).double().eval()
+        for seed, model in enumerate(models, 1)
+    ]
+
+
+def coupled_model(models, parents, norm="layer", **options):
+    arches = [arch_of(model) for model in models]
+    names = [f"parent{n}" for n in range(len(models))]
+    target = coupled_arch(arches, names, norm)
+    state = couple(arches, [p.state_dict() for p in parents], names, norm=norm, **options)
+    model = build_classifier(model_with_arch(models[0], target)).double().eval()
+    model.load_state_dict(state, strict=True)
+    return model
+
+
+def images(size=32):
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn(4, 3, size, size, dtype=torch.float64, generator=generator)
+
+
+@torch.no_grad()
+def relative_gap(got, wanted):
+    return float((got - wanted).abs().max() / wanted.abs().max())
+
+
+@torch.no_grad()
+def gap_to_mean(model, parents):
+    x = images()
+    mean = torch.stack([logits(p, x) for p in parents]).mean(0)
+    return relative_gap(logits(model, x), mean)
+
+
+@pytest.mark.parametrize("depth", [18, 50])
+@pytest.mark.parametrize("widths", [(8, 8), (8, 8, 8), (8, 16, 4)], ids=str)
+def test_resnet_coupling_is_the_parents_mean(depth, widths):
+    models = [resnet_model(depth, width) for width in widths]
+    parents = make_parents(models)
+    model = coupled_model(models, parents)
+    assert model.backbone.base_channels == sum(widths)
+    assert gap_to_mean(model, parents) < 1e-10
+    assert int(model.backbone.bn1.num_batches_tracked) == len(widths) + 3  # the largest parent's
+    # and it is not trivially so: the parents disagree
+    assert relative_gap(logits(parents[0], images()), logits(parents[1], images())) > 0.1
+
+
+VIT_SETTINGS = {
+    "cls_token": {},
+    "pooled": dict(out_type="avg_featmap", with_cls_token=False),
+    "layer_scale": dict(layer_scale_init_value=0.1),
+    "hidden": dict(head=dict(hidden_dim=12)),
+}
+
+
+@pytest.mark.parametrize("setting", VIT_SETTINGS)
+@pytest.mark.parametrize("heads", [(2, 2), (2, 2, 2), (1, 3)], ids=str)
+def test_block_layer_norm_coupling_is_exact(setting, heads):
+    models = [
+        vit_model(embed_dims=8 * h, num_heads=h, **VIT_SETTINGS[setting]) for h in heads
+    ]
+    parents = make_parents(models)
+    model = coupled_model(models, parents, norm="block")
+    assert gap_to_mean(model, parents) < 1e-10
+
+
+def test_block_norm_recursion_keeps_every_leaf_apart():
+    leaf = vit_model(embed_dims=16, num_heads=2)
+    leaves = make_parents([leaf] * 4)
+    inner_arch = coupled_arch([arch_of(leaf)] * 2, ["a", "b"], "block")
+    inner = model_with_arch(leaf, inner_arch)
+    nodes = [coupled_model([leaf] * 2, leaves[k : k + 2], norm="block") for k in (0, 2)]
+    root = coupled_model([inner] * 2, nodes, norm="block")
+    assert arch_of(model_with_arch(leaf, inner_arch)).norm_blocks == (16, 16)
+    assert gap_to_mean(root, leaves) < 1e-10
+
+
+def test_layer_norm_coupling_is_only_approximate():
+    models = [vit_model(embed_dims=16, num_heads=2)] * 2
+    parents = make_parents(models)
+    gap = gap_to_mean(coupled_model(models, parents), parents)
+    assert 1e-3 < gap < 2
+
+
+@pytest.mark.parametrize("setting", VIT_SETTINGS)
+@torch.no_grad()
+def test_center_changes_no_parent(setting):
+    from rbdc_mm.growth.center import center_residual
+
+    model = vit_model(**VIT_SETTINGS[setting])
+    (parent,) = make_parents([model])
+    for dtype, bound in ((torch.float64, 1e-10), (torch.float32, 1e-4)):
+        parent = parent.to(dtype)
+        x = images().to(dtype)
+        before = logits(parent, x)
+        state = center_residual(arch_of(model), parent.state_dict())
+        centred = build_classifier(model).to(dtype).eval()
+        centred.load_state_dict(state, strict=True)
+        assert float((logits(centred, x) - before).abs().max()) < bound
+        stream = state["backbone.pos_embed"]
+        assert float(stream.mean(-1).abs().max()) < 1e-6
+        assert not torch.equal(stream, parent.state_dict()["backbone.pos_embed"])
+
+
+@torch.no_grad()
+def test_corrections_move_the_coupling_towards_the_mean():
+    """On average over four pairs of parents; calibration is a heuristic, no theorem."""
+    models = [vit_model(embed_dims=16, num_heads=2)] * 2
+    arches = [arch_of(m) for m in models]
+    gaps = []
+    for seed in (1, 3, 5, 7):
+        parents = [randomise(build_classifier(models[0]), s).double().eval() for s in (seed, seed + 1)]
+        scales = norm_scales(arches, parents, [images()], logits, center=True)
+        kinds = {}, dict(mode="corrected"), dict(mode="corrected", norm_scales=scales)
+        gaps.append([gap_to_mean(coupled_model(models, parents, **kind), parents) for kind in kinds])
+    plain, centred, both = torch.tensor(gaps).mean(0).tolist()
+    assert both < centred < plain
+    assert set(scales[0]) == {
+        "backbone.ln1", *(f"backbone.layers.{i}.ln{n}" for i in range(3) for n in (1, 2))
+    }  # fmt: skip
+
+
+def test_identical_parents_calibrate_to_one():
+    """The joint statistics of twins are each twin's own."""
+    model = vit_model(embed_dims=16, num_heads=2)
+    (parent,) = make_parents([model])
+    scales = norm_scales([arch_of(model)] * 2, [parent, parent], [images()], logits, center=False)
+    assert all(abs(s - 1) < 1e-9 for parent_scales in scales for s in parent_scales.values())
+
+
+def test_off_diagonal_blocks_are_zero_and_train():
+    models = [vit_model(embed_dims=16, num_heads=2)] * 2
+    parents = make_parents(models)
+    model = coupled_model(models, parents).train()
+    logits(model, images()).square().sum().backward()
+    arch = arch_of(model_with_arch(models[0], coupled_arch([arch_of(models[0])] * 2, "ab")))
+    checked = 0
+    for key, rule in arch.rules().items():
+        spaces = [axis.space for axis in rule.axes[:2]]
+        if len(rule.axes) != 2 or "classes" in spaces:
+            continue
+        weight = model.get_parameter(key)
+        pack = rule.axes[0].pack
+        for rows, grads in zip(weight.chunk(pack), weight.grad.chunk(pack), strict=True):
+            half_out, half_in = rows.shape[0] // 2, rows.shape[1] // 2
+            off = rows[:half_out, half_in:], rows[half_out:, :half_in]
+            off_grads = grads[:half_out, half_in:], grads[half_out:, :half_in]
+            assert all(bool((block == 0).all()) for block in off), key
+            assert all(bool((block != 0).any()) for block in off_grads), key
+            checked += 1
+    assert checked == 3 * (3 + 1 + 1 + 1)
+
+
+def test_exactness_is_derived_from_the_maps():
+    layer, resnet = arch_of(vit_model()), arch_of(resnet_model(50))
+    for arch, norm, exact in ((layer, "layer", False), (layer, "block", True),
+                              (resnet, "layer", True)):  # fmt: skip
+        target = coupled_arch([arch, arch], "ab", norm)
+        found = derive(target, [arch, arch], coupling_maps(target, [arch, arch]))
+        assert found.exact is exact
+        assert found.weights == (0.5, 0.5)
+        assert ("LayerNorm" in str(found)) is not exact
+
+
+def test_exactness_notices_wrong_maps():
+    arch = arch_of(resnet_model(18))
+    target = coupled_arch([arch, arch], "ab")
+    first, _second = coupling_maps(target, [arch, arch])
+    assert not derive(target, [arch, arch], [first, first]).exact  # both on one block
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        (dict(num_layers=4), r"'backbone.layers.3.ln1.weight' .*absent.*num_layers=3 and 4"),
+        (dict(num_classes=7), r"'head.layers.head.weight': \(10, 32\) and \(7, 32\)"),
+        (dict(img_size=48), r"'backbone.pos_embed': \(1, 17, 32\) and \(1, 37, 32\)"),
+        (dict(num_heads=2), r"head_dim\): 8 and 16.*\(96, 32\) and \(96, 32\)"),
+        (dict(qkv_bias=False), r"attn.qkv.bias' .*absent"),
+    ],
+    ids=["depth", "classes", "image", "heads", "bias"],
+)
+def test_parents_that_do_not_fit(other, message):
+    arches = [arch_of(vit_model()), arch_of(vit_model(**other))]
+    with pytest.raises(ValueError, match=f"one.pth and two.pth.*{message}"):
+        coupled_arch(arches, ["one.pth", "two.pth"])
+
+
+def test_other_bad_input():
+    vit, resnet = arch_of(vit_model()), arch_of(resnet_model())
+    with pytest.raises(ValueError, match="a ViTArch and a ResNetArch"):
+        coupled_arch([vit, resnet], ["a", "b"])
+    with pytest.raises(ValueError, match="two or more parents, got 1"):
+        coupled_arch([vit], ["a"])
+    with pytest.raises(ValueError, match="norm='block' is for LayerNorm"):
+        coupled_arch([resnet, resnet], ["a", "b"], "block")
+    with pytest.raises(ValueError, match="mode='paper' couples plainly"):
+        couple([vit, vit], [{}, {}], ["a", "b"], center=True)
+    with pytest.raises(ValueError, match="unknown mode 'papr'"):
+        couple([vit, vit], [{}, {}], ["a", "b"], mode="papr")
+    with pytest.raises(ValueError, match="layer scale .* is zero in 1 of 32 channels"):
+        model = vit_model(layer_scale_init_value=0.1)
+        state = build_classifier(model).state_dict()
+        state["backbone.layers.0.attn.gamma1.weight"][3] = 0
+        couple([arch_of(model)] * 2, [state, state], ["a", "b"], mode="corrected")
+    assert isinstance(vit, ViTArch)
