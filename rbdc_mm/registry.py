@@ -1,12 +1,20 @@
 """Our registries: children of mmengine's, so that ``type='rbdc_mm.X'`` works in any config.
 
 Configs register everything by ``custom_imports = dict(imports=['rbdc_mm.models',
-'rbdc_mm.hooks'])``.
+'rbdc_mm.hooks', 'rbdc_mm.protocol'])``.
 """
 
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
 from mmengine.registry import MODELS as MMENGINE_MODELS
-from mmengine.registry import Registry
+from mmengine.registry import RUNNERS as MMENGINE_RUNNERS
+from mmengine.registry import Registry, build_runner_from_cfg
 
 MODELS = Registry("model", parent=MMENGINE_MODELS, scope="rbdc_mm", locations=["rbdc_mm.models"])
 HOOKS = Registry("hook", parent=MMENGINE_HOOKS, scope="rbdc_mm", locations=["rbdc_mm.hooks"])
+RUNNERS = Registry(
+    "runner",
+    build_func=build_runner_from_cfg,
+    parent=MMENGINE_RUNNERS,
+    scope="rbdc_mm",
+    locations=["rbdc_mm.protocol"],
+)

@@ -90,7 +90,7 @@ def read_checkpoint(path: str | Path, config: str | Path | None = None) -> Check
         cfg = Config.fromstring(meta["cfg"], ".py")
     else:
         raise ValueError(f"{path} carries no config in its meta: give one with --config")
-    weights = "ema" if "ema_state_dict" in content else "raw"
+    weights = meta.get("weights") or ("ema" if "ema_state_dict" in content else "raw")
     return Checkpoint(path, content["state_dict"], meta, cfg, weights)
 
 

@@ -29,6 +29,7 @@ MAX_NORM = 0.99  # of a map's linear part; below 1 the attractor is bounded
 FILLING_RESOLUTION = 64  # the criterion must not depend on the resolution asked for
 NUM_FILLING_POINTS = 6 * FILLING_RESOLUTION**2
 MIN_INSTANCE_FILLING = 0.5  # of the class's threshold
+NUM_CANDIDATES = 5_000  # some ten seconds
 WEIGHTS = (0.8, 1.2)
 BURN_IN = 20
 
@@ -95,16 +96,16 @@ def sample_class(
     The number of maps is drawn first and kept, for otherwise the criterion would favour many maps.
 
     Raises:
-        ValueError: no system of that many maps was accepted in 20,000 draws.
+        ValueError: no system of that many maps was accepted in ``NUM_CANDIDATES`` draws.
     """
     num_maps = int(rng.integers(NUM_MAPS[0], NUM_MAPS[1] + 1))
-    for _ in range(20_000):
+    for _ in range(NUM_CANDIDATES):
         maps_M23 = sample_maps(rng, num_maps)
         points_2P = iterate(rng, maps_M23, NUM_FILLING_POINTS)
         if min_filling_rate <= filling_rate(points_2P) <= max_filling_rate:
             return maps_M23
     raise ValueError(
-        f"fractals: none of 20,000 systems of {num_maps} maps has a filling rate between "
+        f"fractals: none of {NUM_CANDIDATES} systems of {num_maps} maps has a filling rate between "
         f"min_filling_rate={min_filling_rate} and max_filling_rate={max_filling_rate}; widen them."
     )
 

@@ -184,7 +184,8 @@ def scan_coco(ann_file: Path) -> tuple[list[str], bool, bool]:
         names = re.findall(rb'"file_name"\s*:\s*"([^"]+)"', _images_part(text))
         mask = re.search(rb'"segmentation"\s*:\s*([\[{])', text)
         has_instances = mask is not None or re.search(rb'"category_id"\s*:', text) is not None
-    return [n.decode() for n in names], has_instances, mask is not None and mask[1] == b"{"
+        is_rle = mask is not None and mask[1] == b"{"  # read while the map is open
+    return [n.decode() for n in names], has_instances, is_rle
 
 
 def _images_part(text: mmap.mmap) -> bytes | mmap.mmap:

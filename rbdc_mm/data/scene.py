@@ -9,12 +9,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-MIN_VISIBLE_SHARE = 0.65  # of a digit's own pixels; below this people no longer read it
+MIN_VISIBLE_SHARE = 0.75  # of a digit's own pixels; below this people no longer read it
 MIN_CONTRAST = 90.0  # in luminance, 0 to 255, against what lies underneath
 MIN_COLOUR_DISTANCE = 90.0  # between digits of one scene, so that overlaps can be told apart
 NUM_TRIES = 30
 LUMINANCE = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
-INK = (0.4, 0.65)  # the interpolated ink that is fully transparent, fully opaque
+INK = (0.3, 0.6)  # the interpolated ink that is fully transparent, fully opaque
 
 
 @dataclass

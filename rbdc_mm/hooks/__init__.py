@@ -1,0 +1,9 @@
+"""Registered hooks: growth before a run, the ledger, the record, a budget, reproducible resuming."""
+
+from rbdc_mm.hooks.budget_stop import BudgetStopHook
+from rbdc_mm.hooks.epoch_seed import EpochSeedHook
+from rbdc_mm.hooks.flops_ledger import FLOPsLedgerHook
+from rbdc_mm.hooks.growth import GrowthHook
+from rbdc_mm.hooks.run_record import RunRecordHook
+
+__all__ = ["BudgetStopHook", "EpochSeedHook", "FLOPsLedgerHook", "GrowthHook", "RunRecordHook"]

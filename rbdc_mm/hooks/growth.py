@@ -1,0 +1,64 @@
+"""Starts a run from a grown checkpoint, by config alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from mmengine.dist import barrier, is_main_process
+from mmengine.hooks import Hook
+from mmengine.runner import Runner, find_latest_checkpoint
+
+from rbdc_mm.checkpoint.arch_of import arch_of
+from rbdc_mm.checkpoint.grow import grow_checkpoint
+from rbdc_mm.growth import OPERATORS
+from rbdc_mm.registry import HOOKS
+
+
+@HOOKS.register_module()
+class GrowthHook(Hook):
+    """Grows the parents to ``work_dir/grown.pth`` before the run and has it loaded.
+
+    MMEngine initialises the model after ``before_run`` and loads ``load_from`` after that; so the
+    hook writes an ordinary checkpoint and sets ``load_from``. A run that resumes, or whose config
+    gives a ``load_from`` itself (as testing does), is left alone.
+
+    Args:
+        parents: checkpoints of the parents' classifiers.
+        operator: a name in ``growth.OPERATORS``.
+        **options: see ``checkpoint.grow.grow_checkpoint`` (``mode``, ``center``, ``calibrate``).
+
+    Raises:
+        ValueError: an unknown operator (at once); parents that do not grow to this model.
+        FileNotFoundError: a parent that does not exist.
+    """
+
+    priority = "VERY_HIGH"
+
+    def __init__(
+        self, parents: Sequence[str], operator: str = "couple", **options: Any
+    ) -> None:
+        OPERATORS[operator]  # an unknown name fails here, before data are loaded
+        self.parents = list(parents)
+        self.operator = operator
+        self.options = options
+
+    def before_run(self, runner: Runner) -> None:
+        """Grows on rank 0, then points every rank at the file."""
+        if runner._load_from:
+            runner.logger.info(f"GrowthHook: load_from={runner._load_from} is given, not growing")
+            return
+        if runner._resume and find_latest_checkpoint(runner.work_dir):
+            return
+        out = Path(runner.work_dir) / "grown.pth"
+        if is_main_process():
+            model = runner.cfg.model
+            norm = "block" if getattr(arch_of(model), "norm_blocks", ()) else "layer"
+            grown = grow_checkpoint(
+                self.operator, self.parents, out, target_model=model, norm=norm, **self.options
+            )
+            runner.logger.info(f"GrowthHook: wrote {out}: {grown}")
+        barrier()
+        runner._load_from = str(out)
+        runner._resume = False

@@ -1,0 +1,133 @@
+"""Leaves one small ``run.json`` per run: what it was, how well it did, what it cost."""
+
+from __future__ import annotations
+
+import json
+import platform
+import time
+from pathlib import Path
+from typing import Any
+
+import mmengine
+import torch
+from mmengine.dist import broadcast_object_list, is_main_process
+from mmengine.hooks import Hook
+from mmengine.runner import EpochBasedTrainLoop, Runner, find_latest_checkpoint
+
+from rbdc_mm.checkpoint.files import load_file, write_checkpoint, write_text
+from rbdc_mm.hooks.flops_ledger import ledger_hook
+from rbdc_mm.registry import HOOKS
+
+RECORD = "run.json"
+FINAL = "final.pth"
+SCHEMA = 1
+
+
+@HOOKS.register_module()
+class RunRecordHook(Hook):
+    """Writes ``work_dir/run.json`` at every evaluation and, marked as finished, at the end.
+
+    At the end it also writes ``work_dir/final.pth``: the last checkpoint without optimiser state,
+    under a name that does not depend on the schedule, for what starts from this run.
+
+    Tables are made from these files alone. Metrics are kept by epoch (by iteration in an
+    iteration-based loop). A run that was killed between its last checkpoint and its last
+    evaluation is evaluated when it is resumed.
+    """
+
+    priority = "LOWEST"
+
+    def __init__(self) -> None:
+        self.history: dict[str, dict[str, float]] = {}
+        self._started = 0.0
+        self._earlier_s = 0.0
+
+    def before_train(self, runner: Runner) -> None:
+        """Takes over the record of the run that is resumed."""
+        earlier = [self._read(runner)]
+        broadcast_object_list(earlier)  # every rank must decide alike whether to evaluate at the end
+        run_id = ledger_hook(runner).ledger.run_id
+        if earlier[0] and earlier[0]["ledger"]["run_id"] == run_id:
+            self._earlier_s = earlier[0]["wall_s"]
+            done = _progress(runner)
+            self.history = {k: v for k, v in earlier[0]["history"].items() if int(k) <= done}
+        self._started = time.perf_counter()
+
+    def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
+        """Records an evaluation."""
+        if self._started:  # not when only testing
+            numbers = {k: float(v) for k, v in (metrics or {}).items()}
+            self.history[str(_progress(runner))] = numbers
+            self._write(runner, finished=False)
+
+    def after_train(self, runner: Runner) -> None:
+        """Marks the run as finished."""
+        if runner.val_loop is not None and str(_progress(runner)) not in self.history:
+            runner.val_loop.run()
+        self._publish(runner)
+        self._write(runner, finished=True)
+
+    def _publish(self, runner: Runner) -> None:
+        """Puts the last checkpoint, without optimiser state, under a name that does not vary."""
+        if not is_main_process():
+            return
+        last = find_latest_checkpoint(runner.work_dir)
+        if last is None:
+            runner.logger.warning(f"no checkpoint in {runner.work_dir}: {FINAL} is not written")
+            return
+        content = load_file(last)
+        meta = dict(content["meta"], weights="ema" if "ema_state_dict" in content else "raw")
+        final = {"meta": meta, "state_dict": content["state_dict"]}
+        write_checkpoint(final, Path(runner.work_dir) / FINAL)
+
+    def _read(self, runner: Runner) -> dict[str, Any] | None:
+        path = Path(runner.work_dir) / RECORD
+        if not is_main_process() or not path.is_file():
+            return None
+        return json.loads(path.read_text())
+
+    def _write(self, runner: Runner, finished: bool) -> None:
+        if not is_main_process():
+            return
+        hook = ledger_hook(runner)
+        cfg = runner.cfg
+        record = {
+            "schema": SCHEMA,
+            "finished": finished,
+            "name": runner.experiment_name,
+            "config": Path(cfg.filename).name if cfg.filename else None,
+            "method": cfg.get("method"),
+            "stage": cfg.get("stage"),
+            "dataset": _dataset(cfg),
+            "seed": runner.seed,
+            "num_params": hook.cost.num_params,
+            "macs_per_sample": hook.cost.macs_per_sample,
+            "train_flops_per_sample": hook.cost.train_flops,
+            "progress": _progress(runner),
+            "unit": "epoch" if isinstance(runner.train_loop, EpochBasedTrainLoop) else "iteration",
+            "history": self.history,
+            "ledger": hook.ledger.to_dict(),
+            "wall_s": self._earlier_s + time.perf_counter() - self._started,
+            "device": _device(),
+            "versions": {"torch": torch.__version__, "mmengine": mmengine.__version__},
+        }
+        write_text(json.dumps(record, indent=1) + "\n", Path(runner.work_dir) / RECORD)
+
+
+def _progress(runner: Runner) -> int:
+    """Epochs (iterations) done."""
+    loop = runner.train_loop
+    return loop.epoch if isinstance(loop, EpochBasedTrainLoop) else loop.iter
+
+
+def _dataset(cfg: mmengine.Config) -> str:
+    dataset = cfg.train_dataloader.dataset
+    while "dataset" in dataset:
+        dataset = dataset.dataset
+    return f"{dataset.type}:{Path(dataset.get('data_root') or '').name}"
+
+
+def _device() -> str:
+    if torch.cuda.is_available():
+        return f"{torch.cuda.device_count()} x {torch.cuda.get_device_name()}"
+    return f"CPU {platform.machine()}, {torch.get_num_threads()} threads"

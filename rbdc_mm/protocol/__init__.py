@@ -1,0 +1,16 @@
+"""Protocols: from a config to a plan, and from a plan to finished stages."""
+
+from rbdc_mm.protocol.plan import Plan, Stage
+from rbdc_mm.protocol.rbdc import PROTOCOLS, protocol_of
+from rbdc_mm.protocol.run import ProtocolRunner, StageError, make_plan, run_protocol
+
+__all__ = [
+    "PROTOCOLS",
+    "Plan",
+    "ProtocolRunner",
+    "Stage",
+    "StageError",
+    "make_plan",
+    "protocol_of",
+    "run_protocol",
+]

@@ -1,0 +1,190 @@
+"""Builds everything that a run would build, without data: what fails later fails here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine import Config
+from mmengine.evaluator import Evaluator
+from mmengine.optim import build_optim_wrapper
+from mmengine.registry import (
+    DATA_SAMPLERS,
+    DATASETS,
+    HOOKS,
+    LOOPS,
+    PARAM_SCHEDULERS,
+    DefaultScope,
+)
+from torch import nn
+
+from rbdc_mm.arch import resolve
+from rbdc_mm.checkpoint.arch_of import arch_of
+from rbdc_mm.checkpoint.files import load_file
+from rbdc_mm.growth import OPERATORS
+from rbdc_mm.models.cost_of import build_on_meta
+from rbdc_mm.protocol.plan import Plan
+from rbdc_mm.protocol.rbdc import RBDC
+
+_ITERS_PER_EPOCH = 100  # stands in for the length of a loader that is not built
+
+
+def check_config(cfg: Config) -> None:
+    """Builds a plain config's model, optimiser, schedule, hooks, metrics and data sets (unread).
+
+    Raises:
+        Whatever building them raises, with the part's name in front.
+    """
+    scope = cfg.get("default_scope", "mmengine")
+    with DefaultScope.overwrite_default_scope(scope):
+        with _part("model"):
+            model = build_on_meta(cfg.model, scope)
+        with _part("optim_wrapper"):
+            optim_wrapper = build_optim_wrapper(model, deepcopy(cfg.optim_wrapper))
+        with _part("param_scheduler"):
+            _schedulers(cfg.get("param_scheduler"), optim_wrapper)
+        for name in ("train_dataloader", "val_dataloader", "test_dataloader"):
+            if cfg.get(name):
+                with _part(name):
+                    _loader(cfg[name])
+        for name in ("val_evaluator", "test_evaluator"):
+            if cfg.get(name):
+                with _part(name):
+                    _evaluator(cfg[name])
+        for hook in [*(cfg.get("default_hooks") or {}).values(), *(cfg.get("custom_hooks") or ())]:
+            with _part(f"hook {hook['type']}"):
+                HOOKS.build(deepcopy(dict(hook)))
+        with _part("train_cfg"):
+            kind = cfg.train_cfg.get("type", "EpochBasedTrainLoop")
+            if LOOPS.get(kind) is None:
+                raise ValueError(f"unknown loop {kind!r}")
+
+
+def check_couplings(plan: Plan, protocol: RBDC) -> None:
+    """Couples every inner stage's parents on the meta device and compares with its model."""
+    for stage in plan.stages:
+        if not stage.parents:
+            continue
+        parents = [plan.stage(name) for name in stage.parents]
+        arches = [parent.arch for parent in parents]
+        states = [_meta_state(parent.arch) for parent in parents]
+        options = {k: v for k, v in protocol.coupling.items() if k != "calibrate"}
+        operator = OPERATORS["couple"]
+        state = operator.apply(arches, states, stage.parents, norm=protocol.norm, **options)
+        resolve(stage.arch, {k: v.shape for k, v in state.items()}, f"coupling for {stage.name}")
+
+
+def check_stage_model(cfg: Config, where: str) -> None:
+    """Proves that the rule table covers the model that a stage's config builds."""
+    model: nn.Module = build_on_meta(cfg.model, cfg.default_scope)
+    resolve(arch_of(cfg.model), {k: v.shape for k, v in model.state_dict().items()}, where)
+
+
+def missing_checkpoints(cfg: Config) -> list[str]:
+    """What a config starts from and is not there (or does not fit), one line each."""
+    problems = []
+    for address, prefix in _starting_points(cfg.model):
+        if "://" in address:
+            continue
+        path = Path(address)
+        if not path.is_file():
+            made = cfg.get("made_by", {}).get(address)
+            how = f"make it by: {made}" if made else "train it first, or give another path"
+            problems.append(f"the model starts from {address}, which is not there: {how}")
+        elif prefix:
+            problems += _misfits(cfg, path, prefix)
+    return problems
+
+
+def _misfits(cfg: Config, path: Path, prefix: str) -> list[str]:
+    """MMEngine loads non-strictly and only warns: compare beforehand."""
+    state = load_file(path)["state_dict"]
+    given = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+    model = build_on_meta(cfg.model, cfg.get("default_scope"))
+    wanted = {k: v.shape for k, v in model.backbone.state_dict().items()}
+    # The position embedding is resized to the image; norms behind the last layer may be unused.
+    free = ("pos_embed", "ln1.weight", "ln1.bias", "ln2.weight", "ln2.bias")
+    wrong = [
+        f"{k}: got {tuple(given[k].shape) if k in given else 'nothing'}, wanted {tuple(shape)}"
+        for k, shape in wanted.items()
+        if k not in given or (given[k].shape != shape and k not in free)
+    ] + [f"{k}: not in the model" for k in given if k not in wanted and k not in free]
+    pos = "pos_embed"
+    if pos in wanted and pos in given and given[pos].shape[-1] != wanted[pos][-1]:
+        wrong.append(f"{pos}: got width {given[pos].shape[-1]}, wanted {wanted[pos][-1]}")
+    shown = "; ".join(wrong[:3])
+    return [f"{path} does not fit the backbone: {shown} ({len(wrong)} in all)"] if wrong else []
+
+
+def _starting_points(model: Any) -> Iterator[tuple[str, str]]:
+    if isinstance(model, Mapping):
+        init = model.get("init_cfg")
+        if isinstance(init, Mapping) and init.get("type") == "Pretrained":
+            yield init["checkpoint"], init.get("prefix", "")
+        if "RBDC" in str(model.get("type", "")):
+            for parent in model.get("parents", ()):
+                yield parent, ""
+        for value in model.values():
+            yield from _starting_points(value)
+    elif isinstance(model, list | tuple):
+        for value in model:
+            yield from _starting_points(value)
+
+
+def _meta_state(arch: Any) -> dict[str, torch.Tensor]:
+    from rbdc_mm.arch import shapes_of
+
+    return {k: torch.empty(shape, device="meta") for k, shape in shapes_of(arch).items()}
+
+
+def _schedulers(schedulers: Any, optim_wrapper: Any) -> None:
+    for one in schedulers if isinstance(schedulers, list | tuple) else [schedulers]:
+        if not one:
+            continue
+        one = deepcopy(dict(one))
+        convert = one.pop("convert_to_iter_based", False)
+        kind = PARAM_SCHEDULERS.get(one.pop("type"))
+        if kind is None:
+            raise ValueError("unknown scheduler")
+        if convert:
+            kind.build_iter_from_epoch(optim_wrapper, **one, epoch_length=_ITERS_PER_EPOCH)
+        else:
+            kind(optim_wrapper, **one)
+
+
+def _loader(loader: Mapping[str, Any]) -> None:
+    dataset = DATASETS.build(_lazy(loader["dataset"]))
+    sampler = deepcopy(dict(loader["sampler"]))
+    if DATA_SAMPLERS.get(sampler["type"]) is None:
+        raise ValueError(f"unknown sampler {sampler['type']!r}")
+    del dataset
+
+
+def _lazy(dataset: Mapping[str, Any]) -> dict[str, Any]:
+    lazy = deepcopy(dict(dataset))
+    if "dataset" in lazy:
+        return {**lazy, "dataset": _lazy(lazy["dataset"]), "lazy_init": True}
+    return {**lazy, "lazy_init": True}
+
+
+def _evaluator(evaluator: Any) -> None:
+    metrics = evaluator if isinstance(evaluator, list | tuple) else [evaluator]
+    # Some metrics open their annotation file at once: that is data, and checked by check_data.
+    Evaluator([{k: v for k, v in dict(m).items() if k != "ann_file"} for m in metrics])
+
+
+class _part:  # noqa: N801
+    """Names the part of the config in whatever building it raises."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: Any) -> None:
+        if isinstance(error, Exception):
+            raise ValueError(f"{self.name} cannot be built: {error}") from error

@@ -1,0 +1,103 @@
+"""Runs one plain config, as OpenMMLab's own tools do, with checks before any hour is spent."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine import Config
+from mmengine.dist import is_main_process
+from mmengine.runner import Runner
+
+from rbdc_mm.data import check_data
+from rbdc_mm.protocol.dry_run import missing_checkpoints
+from rbdc_mm.protocol.store import IDENTITY, claim, identity, is_finished, latest_checkpoint
+
+_CPU_HINT = "MMDistributedDataParallel"
+
+
+def apply_options(
+    cfg: Config,
+    *,
+    config_path: str | Path,
+    work_dir: str | None = None,
+    amp: bool = False,
+    launcher: str = "none",
+    cfg_options: Mapping[str, Any] | None = None,
+) -> Config:
+    """Merges command-line options into a config, in the manner of OpenMMLab's tools."""
+    if cfg_options:
+        cfg.merge_from_dict(dict(cfg_options))
+    cfg.launcher = launcher
+    if work_dir is not None:
+        cfg.work_dir = work_dir
+    elif not cfg.get("work_dir"):
+        cfg.work_dir = str(Path("work_dirs") / Path(config_path).stem)
+    if amp:
+        kind = cfg.optim_wrapper.get("type", "OptimWrapper")
+        if kind not in ("OptimWrapper", "AmpOptimWrapper"):
+            raise ValueError(f"--amp wants optim_wrapper.type 'OptimWrapper', got {kind!r}")
+        cfg.optim_wrapper.type = "AmpOptimWrapper"
+        cfg.optim_wrapper.setdefault("loss_scale", "dynamic")
+    for name in ("train_dataloader", "val_dataloader", "test_dataloader"):
+        if cfg.get(name) and cfg.get("default_scope") == "mmpretrain":
+            # mmpretrain's own tool sets these, mmdet's configs do it themselves
+            cfg[name].setdefault("pin_memory", True)
+            cfg[name].setdefault("persistent_workers", cfg[name].get("num_workers", 0) > 0)
+            cfg[name].setdefault("collate_fn", dict(type="default_collate"))
+    return cfg
+
+
+def init_distributed(cfg: Config) -> None:
+    """Joins the process group; on machines without CUDA by gloo, which MMEngine cannot do itself."""
+    if cfg.launcher == "none" or torch.cuda.is_available():
+        return
+    if cfg.launcher != "pytorch":
+        raise ValueError(f"launcher {cfg.launcher!r} needs CUDA: on CPUs use 'pytorch'")
+    os.environ.setdefault("LOCAL_RANK", "0")
+    if not torch.distributed.is_initialized():
+        torch.distributed.init_process_group("gloo")
+    cfg.model_wrapper_cfg = dict(type=_CPU_HINT)  # DDP without device ids
+
+
+def train(cfg: Config, *, resume: bool | str = False, parents: list[str] | None = None) -> bool:
+    """Trains one config to its end.
+
+    Args:
+        cfg: a plain config with ``work_dir``.
+        resume: True goes on from the work dir's newest checkpoint (and does nothing if the run
+            has finished); a path goes on from that file; False starts anew.
+        parents: hashes of the stages it is grown from, part of its identity.
+
+    Returns:
+        False if there was nothing left to do.
+
+    Raises:
+        ValueError: missing data or checkpoints, or a work dir of another config.
+    """
+    work_dir = Path(cfg.work_dir)
+    own = identity(cfg, parents or [])
+    if resume is True and is_finished(work_dir, own):
+        return False
+    missing = missing_checkpoints(cfg)
+    if missing:
+        raise ValueError("; ".join(missing))
+    check_data(cfg)
+    if resume is not True and is_main_process():
+        (work_dir / IDENTITY).unlink(missing_ok=True)  # OpenMMLab's way: a new run takes the folder
+    if is_main_process():
+        claim(work_dir, own)
+    cfg.resume = False
+    if isinstance(resume, str):
+        cfg.load_from, cfg.resume = resume, True
+    elif resume and (last := latest_checkpoint(work_dir)):
+        cfg.load_from, cfg.resume = str(last), True
+    init_distributed(cfg)
+    # Every run of a process needs a name of its own: MMEngine keeps hubs and loggers by name.
+    cfg.experiment_name = f"{work_dir.parent.name}-{work_dir.name}"
+    runner = Runner.from_cfg(cfg)
+    runner.train()
+    return True

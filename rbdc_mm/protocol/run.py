@@ -1,0 +1,158 @@
+"""Runs a protocol stage by stage; every stage is resumable, finished ones are recognised."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from mmengine import Config
+from mmengine.dist import barrier, is_main_process
+
+from rbdc_mm.cost import format_flops
+from rbdc_mm.data import check_data, num_train_samples
+from rbdc_mm.protocol.launch import init_distributed, train
+from rbdc_mm.protocol.plan import Plan, Stage
+from rbdc_mm.protocol.rbdc import protocol_of
+from rbdc_mm.protocol.stage_config import stage_config
+from rbdc_mm.protocol.store import check_claim, hash_of, identity, is_finished
+from rbdc_mm.registry import RUNNERS
+
+
+class StageError(RuntimeError):
+    """A stage failed; says which, where its log lies, and how to go on."""
+
+
+@dataclass(frozen=True)
+class PreparedStage:
+    """A stage with its config and what identifies it.
+
+    Attributes:
+        stage: from the plan.
+        cfg: its own plain config.
+        identity: see ``store.identity``.
+        parents: hashes of its parents.
+    """
+
+    stage: Stage
+    cfg: Config
+    identity: dict
+    parents: list[str]
+
+    @property
+    def work_dir(self) -> Path:
+        """Its folder."""
+        return Path(self.cfg.work_dir)
+
+    @property
+    def finished(self) -> bool:
+        """Whether exactly this stage is done."""
+        return is_finished(self.work_dir, self.identity)
+
+
+def make_plan(cfg: Config) -> Plan:
+    """The plan of a protocol config; samples from ``num_train_samples`` or counted on disk."""
+    num_samples = cfg.get("num_train_samples")
+    if num_samples is None:
+        num_samples = num_train_samples(cfg.train_dataloader.dataset)
+    return protocol_of(cfg).plan(cfg, num_samples)
+
+
+def prepare(cfg: Config, plan: Plan) -> list[PreparedStage]:
+    """Every stage's config and identity, in the plan's order."""
+    protocol, root = protocol_of(cfg), Path(cfg.work_dir)
+    hashes: dict[str, str] = {}
+    prepared = []
+    for stage in plan.stages:
+        stage_cfg = stage_config(cfg, protocol, plan, stage, root)
+        parents = [hashes[name] for name in stage.parents]
+        own = identity(stage_cfg, parents)
+        hashes[stage.name] = hash_of(own)
+        prepared.append(PreparedStage(stage, stage_cfg, own, parents))
+    return prepared
+
+
+def run_protocol(cfg: Config, *, only: str | None = None) -> None:
+    """Runs what is not done yet, in order; the same call again goes on where it was.
+
+    Args:
+        cfg: a protocol config with ``work_dir`` and ``launcher``.
+        only: run this stage alone; its parents must be finished.
+
+    Raises:
+        ValueError: bad input, before anything is trained.
+        StageError: a stage failed.
+    """
+    plan = make_plan(cfg)
+    prepared = prepare(cfg, plan)
+    check_data(prepared[0].cfg)
+    for one in prepared:
+        check_claim(one.work_dir, one.identity)
+    init_distributed(cfg)
+    todo = [one for one in prepared if not one.finished]
+    if only is not None:
+        todo = _only(plan.stage(only), prepared, todo)
+    barrier()  # no rank may look at what is finished after another has begun to work
+    _say(plan.table())
+    _say(f"{len(prepared) - len(todo)} of {len(prepared)} stages need no run")
+    for number, (one, eta) in enumerate(zip(todo, _time_left(todo), strict=False), 1):
+        s = one.stage
+        _say(f"[{number}/{len(todo)}] {s.name}: {s.epochs} epochs, {format_flops(s.flops)}{eta}")
+        log = f"work dir and log: {one.work_dir}"
+        if cfg.get("model_wrapper_cfg"):
+            one.cfg.model_wrapper_cfg = cfg.model_wrapper_cfg
+        try:
+            train(one.cfg, resume=True, parents=one.parents)
+        except KeyboardInterrupt:
+            _say(f"interrupted in stage {s.name}; the same command goes on from there ({log})")
+            raise
+        except Exception as error:
+            raise StageError(
+                f"stage {s.name} of {cfg.work_dir} failed: {type(error).__name__}: {error} "
+                f"({log}). Finished stages are kept: mend the cause and run the same command"
+            ) from error
+    _say(f"done: {plan.target.name} lies in {prepared[-1].work_dir}")
+
+
+def _only(stage: Stage, prepared: list[PreparedStage], todo: list[PreparedStage]):
+    undone = [one.stage.name for one in todo if one.stage.name in stage.parents]
+    if undone:
+        raise ValueError(f"--only {stage.name}: its parents {undone} are not finished, run them")
+    return [one for one in todo if one.stage == stage]
+
+
+def _time_left(todo: list[PreparedStage]) -> Iterator[str]:
+    """', about 1:23:45 left' before each stage, from the FLOPs a second reached so far."""
+    started, done = time.perf_counter(), 0
+    total = sum(one.stage.flops for one in todo)
+    for one in todo:
+        passed = time.perf_counter() - started
+        seconds = round(passed * (total - done) / done) if done else 0
+        yield f", about {timedelta(seconds=seconds)} left" if done else ""
+        done += one.stage.flops
+
+
+def _say(text: str) -> None:
+    if is_main_process():
+        width = min(100, shutil.get_terminal_size().columns)
+        print(f"\n{'=' * width}\n{text}", flush=True)
+
+
+@RUNNERS.register_module()
+class ProtocolRunner:
+    """Lets OpenMMLab's stock ``tools/train.py`` run a protocol: ``runner_type`` in its config."""
+
+    def __init__(self, cfg: Config) -> None:
+        self.cfg = cfg
+
+    @classmethod
+    def from_cfg(cls, cfg: Config) -> ProtocolRunner:
+        """As ``Runner.from_cfg``."""
+        return cls(cfg)
+
+    def train(self) -> None:
+        """Runs the protocol; see ``run_protocol``."""
+        run_protocol(self.cfg)

@@ -1,0 +1,114 @@
+"""A stage's own plain config, derived from the target's: any stock Runner can run it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+from mmengine import Config
+
+from rbdc_mm.checkpoint.arch_of import model_with_arch
+from rbdc_mm.hooks.run_record import FINAL
+from rbdc_mm.protocol.plan import TARGET, Plan, Stage
+from rbdc_mm.protocol.rbdc import RBDC
+
+_EPOCH_KEYS = ("begin_epoch", "end_epoch", "switch_epoch", "action_epoch")
+
+
+def stage_config(cfg: Config, protocol: RBDC, plan: Plan, stage: Stage, root: Path) -> Config:
+    """The config of one stage.
+
+    Against the target's: its widths, heads and channels; no drop path below the target (or
+    ``parent_drop_path``); epochs, with every schedule and warm-up scaled to them; its own seed; a
+    GrowthHook on its parents' final checkpoints; at least two checkpoints kept, since MMEngine
+    deletes the old one before it writes the new.
+
+    Args:
+        cfg: the target's full config, with ``protocol``.
+        protocol: as parsed from it.
+        plan: the plan made from it.
+        stage: one of the plan's stages.
+        root: the protocol's work dir; the stage's is ``root/<stage name>``.
+    """
+    new = deepcopy(cfg._cfg_dict.to_dict())
+    for key in ("protocol", "runner_type"):
+        new.pop(key, None)
+    new["model"] = model_with_arch(new["model"], stage.arch)
+    if stage.name != TARGET:
+        new["model"]["backbone"]["drop_path_rate"] = protocol.parent_drop_path
+    scale = _Scale(stage.epochs, plan.scratch_epochs)
+    new["train_cfg"] = {**new["train_cfg"], "max_epochs": stage.epochs}
+    for key in ("val_interval", "val_begin"):
+        if new["train_cfg"].get(key):
+            new["train_cfg"][key] = min(new["train_cfg"][key], stage.epochs)
+    new["param_scheduler"] = scale.schedulers(new.get("param_scheduler"))
+    new["custom_hooks"] = [scale.hook(hook) for hook in new.get("custom_hooks") or ()]
+    new["randomness"] = {**new.get("randomness", {}), "seed": stage.seed}
+    new["work_dir"] = str(root / stage.name)
+    new["stage"] = dict(
+        protocol=plan.protocol, name=stage.name, level=stage.level, parents=list(stage.parents)
+    )
+    if stage.parents:
+        parents = [str(root / name / FINAL) for name in stage.parents]
+        growth = dict(type="rbdc_mm.GrowthHook", operator="couple", parents=parents)
+        new["custom_hooks"].append(growth | dict(protocol.coupling))
+    checkpoint = new.setdefault("default_hooks", {}).setdefault("checkpoint", {})
+    if checkpoint.get("max_keep_ckpts") == 1:
+        checkpoint["max_keep_ckpts"] = 2
+    new["load_from"], new["resume"] = None, False
+    return Config(new, filename=cfg.filename)
+
+
+class _Scale:
+    """Rescales epochs from the target's schedule to a stage's."""
+
+    def __init__(self, epochs: int, scratch_epochs: int) -> None:
+        self.epochs = epochs
+        self.ratio = epochs / scratch_epochs
+        self.scratch_epochs = scratch_epochs
+
+    def epoch(self, value: int) -> int:
+        """A point in time; 0 stays 0, the end stays the end, the rest is at least 1."""
+        if value in (0, self.scratch_epochs):
+            return 0 if value == 0 else self.epochs
+        return max(1, round(value * self.ratio))
+
+    def schedulers(self, schedulers: Any) -> Any:
+        if schedulers is None:
+            return None
+        if isinstance(schedulers, Mapping):
+            return self._scheduler(schedulers)
+        scaled = [self._scheduler(s) for s in schedulers]
+        # On a schedule of very few epochs the warm-up can leave nothing to what follows it.
+        return [s for s in scaled if s.get("begin", 0) < s.get("end", float("inf"))]
+
+    def _scheduler(self, scheduler: Mapping[str, Any]) -> dict[str, Any]:
+        scaled = dict(scheduler)
+        if not scaled.get("by_epoch", True):
+            for key in ("begin", "end", "T_max", "total_iters"):
+                if isinstance(scaled.get(key), int) and 0 < scaled[key]:
+                    scaled[key] = max(1, round(scaled[key] * self.ratio))
+            return scaled
+        for key in ("begin", "end"):
+            if isinstance(scaled.get(key), int):
+                scaled[key] = self.epoch(scaled[key])
+        if isinstance(scaled.get("T_max"), int):
+            begin, end = scheduler.get("begin", 0), scheduler.get("end", self.scratch_epochs)
+            whole = scheduler["T_max"] == end - begin
+            span = scaled.get("end", self.epochs) - scaled.get("begin", 0)
+            scaled["T_max"] = span if whole else self.epoch(scaled["T_max"])
+            scaled["T_max"] = max(1, scaled["T_max"])
+        if scaled.get("milestones"):
+            scaled["milestones"] = [self.epoch(m) for m in scaled["milestones"]]
+        if scaled.get("step_size"):
+            scaled["step_size"] = self.epoch(scaled["step_size"])
+        return scaled
+
+    def hook(self, hook: Mapping[str, Any]) -> dict[str, Any]:
+        scaled = dict(hook)
+        for key in _EPOCH_KEYS:
+            if isinstance(scaled.get(key), int):
+                scaled[key] = self.epoch(scaled[key])
+        return scaled

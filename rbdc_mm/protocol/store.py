@@ -1,0 +1,134 @@
+"""What is done: recognises finished runs by content, and work dirs that belong to another config."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mmengine import Config
+
+from rbdc_mm.checkpoint.files import load_file, write_text
+from rbdc_mm.hooks.run_record import FINAL, RECORD
+
+IDENTITY = "identity.json"
+
+# What changes neither what is learned nor what it costs.
+_FREE = {
+    "work_dir", "resume", "launcher", "env_cfg", "log_level", "visualizer", "vis_backends",
+    "log_processor", "experiment_name", "model_wrapper_cfg", "custom_imports", "default_scope",
+    "auto_scale_lr",
+}  # fmt: skip
+_FREE_HOOKS = {"logger", "checkpoint", "visualization", "timer", "record"}
+_FREE_LOADER = {"num_workers", "persistent_workers", "pin_memory", "prefetch_factor"}
+
+
+def identity(cfg: Config, parents: Sequence[str] = ()) -> dict[str, Any]:
+    """What makes a run this run: its config without what is free, and its parents' hashes.
+
+    Paths of parents and other work dirs do not count (a protocol's root can be moved); the
+    parents' hashes stand for them.
+    """
+    content = json.loads(json.dumps(cfg._cfg_dict.to_dict(), default=str))
+    content = {key: value for key, value in content.items() if key not in _FREE}
+    hooks = content.get("default_hooks") or {}
+    content["default_hooks"] = {k: v for k, v in hooks.items() if k not in _FREE_HOOKS}
+    for name in ("train_dataloader", "val_dataloader", "test_dataloader"):
+        if content.get(name):
+            content[name] = {k: v for k, v in content[name].items() if k not in _FREE_LOADER}
+    content["custom_hooks"] = [
+        {k: v for k, v in hook.items() if not (_is_growth(hook) and k == "parents")}
+        for hook in content.get("custom_hooks") or ()
+    ]
+    return {"config": content, "parents": list(parents)}
+
+
+def hash_of(identity: Mapping[str, Any]) -> str:
+    """Hex SHA-256 of an identity."""
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+
+
+def claim(work_dir: Path, wanted: Mapping[str, Any]) -> None:
+    """Makes ``work_dir`` this run's, or refuses one that belongs to another config.
+
+    Raises:
+        ValueError: it does; the message says which keys differ.
+    """
+    path = work_dir / IDENTITY
+    if path.is_file():
+        check_claim(work_dir, wanted)
+        return
+    write_text(json.dumps(wanted, indent=1, sort_keys=True) + "\n", path)
+
+
+def check_claim(work_dir: Path, wanted: Mapping[str, Any]) -> None:
+    """Raises ValueError if ``work_dir`` was claimed by a run of another identity."""
+    path = work_dir / IDENTITY
+    if not path.is_file():
+        return
+    there = json.loads(path.read_text())
+    if there == wanted:
+        return
+    before, after = dict(_flat(there)), dict(_flat(wanted))
+    keys = [k for k in sorted({*before, *after}) if before.get(k) != after.get(k)]
+    shown = "; ".join(
+        f"{k.removeprefix('config.')} is {before.get(k, 'absent')!r} there, "
+        f"{after.get(k, 'absent')!r} here"
+        for k in keys[:5]
+    )
+    more = f"; and {len(keys) - 5} more" if len(keys) > 5 else ""
+    raise ValueError(
+        f"work dir {work_dir} belongs to another config: {shown}{more}. Give another --work-dir, "
+        "or delete that folder to train anew"
+    )
+
+
+def is_finished(work_dir: Path, wanted: Mapping[str, Any]) -> bool:
+    """Whether this very run has finished in ``work_dir`` and its final checkpoint is whole."""
+    record, owner = work_dir / RECORD, work_dir / IDENTITY
+    if not (record.is_file() and owner.is_file() and (work_dir / FINAL).is_file()):
+        return False
+    if json.loads(owner.read_text()) != wanted:
+        return False
+    return json.loads(record.read_text())["finished"] and zipfile.is_zipfile(work_dir / FINAL)
+
+
+def latest_checkpoint(work_dir: Path) -> Path | None:
+    """The newest whole checkpoint to resume from, None if there is none.
+
+    A killed run can leave a truncated file, or a ``last_checkpoint`` that names a deleted one:
+    files that cannot be read are passed over for the one before them.
+    """
+    pointer = work_dir / "last_checkpoint"
+    if not pointer.is_file():
+        return None
+    named = work_dir / Path(pointer.read_text().strip()).name
+    others = [p for kind in ("epoch_*.pth", "iter_*.pth") for p in work_dir.glob(kind)]
+    others.sort(key=lambda p: int(p.stem.rpartition("_")[2]), reverse=True)
+    for path in [named, *(p for p in others if p != named)]:
+        try:
+            load_file(path)
+        except (ValueError, FileNotFoundError) as error:
+            print(f"passing over a broken checkpoint: {error}")
+            continue
+        return path
+    return None
+
+
+def _is_growth(hook: Mapping[str, Any]) -> bool:
+    return str(hook.get("type", "")).endswith("GrowthHook")
+
+
+def _flat(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(value, Mapping):
+        items: Iterator = iter(value.items())
+    elif isinstance(value, list) and any(isinstance(v, Mapping | list) for v in value):
+        items = enumerate(value)
+    else:
+        yield prefix, value
+        return
+    for key, inner in items:
+        yield from _flat(inner, f"{prefix}.{key}" if prefix else str(key))
