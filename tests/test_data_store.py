@@ -4,6 +4,8 @@ import json
 import os
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -125,6 +127,21 @@ def test_interrupted_making_leaves_nothing(tmp_path):
     ensure(tmp_path / "toy", "toy", {}, write_two)
     assert [p.name for p in tmp_path.iterdir()] == ["toy"]
     assert verify(tmp_path / "toy")["num_files"] == 2
+
+
+def test_two_at_once_make_it_once(tmp_path):
+    calls = []
+
+    def slow(root):
+        calls.append(root)
+        time.sleep(0.3)
+        return write_two(root)
+
+    with ThreadPoolExecutor(3) as pool:
+        jobs = [pool.submit(ensure, tmp_path / "toy", "toy", {}, slow) for _ in range(3)]
+    assert sorted(job.result().status for job in jobs) == ["made", "reused", "reused"]
+    assert len(calls) == 1
+    assert [p.name for p in tmp_path.iterdir()] == ["toy"]
 
 
 def test_fractals_do_not_depend_on_workers(tmp_path):

@@ -26,7 +26,7 @@ def build_classifier(model: Mapping[str, Any]) -> nn.Module:
     import mmpretrain.models  # noqa: F401  (registers the models)
     from mmpretrain.registry import MODELS
 
-    import rbdc_mm.models  # noqa: F401
+    import rbdc_mm.registry  # noqa: F401  (finds our own models by their scope)
 
     with DefaultScope.overwrite_default_scope("mmpretrain"):
         return MODELS.build(deepcopy(dict(model)))

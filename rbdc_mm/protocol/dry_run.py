@@ -145,6 +145,7 @@ def _schedulers(schedulers: Any, optim_wrapper: Any) -> None:
         if not one:
             continue
         one = deepcopy(dict(one))
+        one.pop("_scope_", None)
         convert = one.pop("convert_to_iter_based", False)
         kind = PARAM_SCHEDULERS.get(one.pop("type"))
         if kind is None:

@@ -1,0 +1,23 @@
+# Every target does the set-up it needs; after the first time that takes no time and no network.
+PYTHON_VENV := .venv/bin/python
+
+.DEFAULT_GOAL := help
+.PHONY: help setup test doctor demo lint
+
+help: ## show this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */  make \1\t/' | expand -t 16
+
+setup: ## make .venv with all packages and mmcv's compiled ops
+	@bash tools/setup_env.sh
+
+test: setup ## run all tests
+	$(PYTHON_VENV) -m pytest -q
+
+doctor: setup ## check versions, compiled ops and GPUs, and say what to do about failures
+	$(PYTHON_VENV) tools/doctor.py
+
+demo: setup ## the whole pipeline in small: data, pretraining, detection, table and plot
+	$(PYTHON_VENV) tools/demo.py
+
+lint: setup ## ruff: rules and formatting
+	.venv/bin/ruff check . && .venv/bin/ruff format --check .

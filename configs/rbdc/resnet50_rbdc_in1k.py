@@ -1,0 +1,16 @@
+# ResNet-50 by RBDC on ImageNet-1k: 2 x ResNet-50 at half width -> ResNet-50, at 0.70 of the FLOPs from scratch.
+#   tools/dist_train.sh configs/rbdc/resnet50_rbdc_in1k.py 8
+#   tools/plan.py configs/rbdc/resnet50_rbdc_in1k.py   (the plan, without running it)
+# Needs: data/imagenet (train/ and val/); 8 GPUs x 256 images
+# Costs: @@rbdc/resnet50_rbdc_in1k
+# Expect: not run here; the paper (arXiv 2605.23656) reports similar accuracy to scratch at 30% fewer FLOPs
+_base_ = ['../scratch/resnet50_in1k.py']
+
+method = 'rbdc'
+runner_type = 'rbdc_mm.ProtocolRunner'  # so that OpenMMLab's own tools/train.py runs it as well
+protocol = dict(
+    type='RBDC',
+    depth=1,
+    branching=2,
+    policy=dict(type='uniform_epochs', budget=0.70),
+    coupling=dict(mode='paper'))

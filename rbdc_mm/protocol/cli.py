@@ -1,0 +1,77 @@
+"""What ``tools/train.py`` does with its arguments."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+
+from mmengine import Config
+
+from rbdc_mm.protocol.dry_run import (
+    check_config,
+    check_couplings,
+    check_stage_model,
+    missing_checkpoints,
+)
+from rbdc_mm.protocol.launch import apply_options, train
+from rbdc_mm.protocol.rbdc import protocol_of
+from rbdc_mm.protocol.run import StageError, make_plan, prepare, run_protocol
+
+INTERRUPTED = 130  # the shell's code for Ctrl-C
+
+
+def main(cfg: Config, args: argparse.Namespace) -> int:
+    """Runs what ``args`` ask for; returns the exit code. User errors are printed in one piece."""
+    os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
+    try:
+        cfg = apply_options(
+            cfg,
+            config_path=args.config,
+            work_dir=args.work_dir,
+            amp=args.amp,
+            launcher=args.launcher,
+            cfg_options=args.cfg_options,
+        )
+        is_protocol = "protocol" in cfg
+        if args.only and not is_protocol:
+            raise ValueError(f"--only {args.only}: {args.config} has no protocol, thus no stages")
+        if is_protocol and isinstance(args.resume, str):
+            raise ValueError("--resume CHECKPOINT is for plain configs: a protocol knows its own")
+        if args.dry_run:
+            dry_run(cfg)
+        elif is_protocol:
+            run_protocol(cfg, only=args.only)
+        elif not train(cfg, resume=args.resume):
+            print(f"{cfg.work_dir} has finished with this very config: nothing to do")
+    except (ValueError, FileNotFoundError, StageError) as error:
+        if isinstance(error, StageError) or os.environ.get("RBDC_MM_TRACEBACK"):
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted: the same command with --resume goes on from the last checkpoint",
+              file=sys.stderr)  # fmt: skip
+        return INTERRUPTED
+    return 0
+
+
+def dry_run(cfg: Config) -> None:
+    """Builds everything that a run would build, without data; prints what it found."""
+    logging.disable(logging.INFO)  # the optimiser's builder logs a line for every parameter
+    if "protocol" not in cfg:
+        check_config(cfg)
+        print(f"dry run: {cfg.filename} builds (model, optimiser, schedule, loaders, hooks)")
+        for line in missing_checkpoints(cfg):
+            print(f"still needed: {line}")
+        return
+    plan, protocol = make_plan(cfg), protocol_of(cfg)
+    print(plan.table())
+    print()
+    for one in prepare(cfg, plan):
+        check_stage_model(one.cfg, f"stage {one.stage.name}")
+        check_config(one.cfg)
+        print(f"dry run: stage {one.stage.name} builds")
+    check_couplings(plan, protocol)
+    print("dry run: all couplings fit")

@@ -1,0 +1,74 @@
+"""Make an offline data set: python tools/make_data.py {digits,digit_scenes,fractals} [--out DIR].
+
+Made once; the same command again checks the files against their manifest and reuses them.
+"""
+
+import argparse
+import sys
+
+from rbdc_mm import data
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    commands = parser.add_subparsers(dest="name", required=True, metavar="NAME")
+
+    def add(name: str, text: str, **options) -> None:
+        command = commands.add_parser(
+            name,
+            help=text,
+            description=text,
+            formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        )
+        command.add_argument("--out", default=f"data/{name}", help="directory to make")
+        command.add_argument("--seed", type=int, default=0, help="of everything random")
+        command.add_argument("--force", action="store_true", help="replace a made set there")
+        command.add_argument("--preview", metavar="PNG", help="also draw a contact sheet")
+        for option, (default, meaning) in options.items():
+            flag = "--" + option.replace("_", "-")
+            command.add_argument(flag, type=type(default), default=default, help=meaning)
+
+    add(
+        "digits",
+        "scikit-learn's 1,797 handwritten digits as an ImageNet folder",
+        size=(32, "side in pixels"),
+    )
+    add(
+        "digit_scenes",
+        "those digits over photographs, in COCO format with masks",
+        num_train=(400, "scenes for training"),
+        num_val=(100, "scenes held out"),
+        size=(160, "side in pixels"),
+        max_digits=(6, "digits per scene at most"),
+        split_seed=(0, "seed of the digits data set whose split is kept"),
+    )
+    add(
+        "fractals",
+        "formula-driven classes (iterated function systems) as an ImageNet folder",
+        num_classes=(20, "classes"),
+        num_train=(100, "images per class for training"),
+        num_val=(20, "images per class held out"),
+        size=(64, "side in pixels"),
+        min_filling_rate=(0.2, "accepted share of pixels hit, least"),
+        max_filling_rate=(0.8, "accepted share of pixels hit, most"),
+        workers=(1, "processes"),
+    )
+    return parser.parse_args()
+
+
+def main() -> int:
+    options = vars(parse_args())
+    name, preview = options.pop("name"), options.pop("preview")
+    try:
+        made = getattr(data, f"make_{name}")(**options)
+        print(made)
+        if preview:
+            print(f"preview: {data.save_preview(made.root, preview)}")
+    except ValueError as error:
+        print(f"make_data.py: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

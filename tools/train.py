@@ -1,0 +1,49 @@
+#!/usr/bin/env python
+"""Trains a config: a plain one of mmpretrain or mmdet, or a whole protocol, stage by stage."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from mmengine import Config, DictAction
+
+from rbdc_mm.protocol.cli import main
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("config", help="config file")
+    parser.add_argument("--work-dir", help="folder of logs and checkpoints (work_dirs/<config>)")
+    parser.add_argument(
+        "--resume",
+        nargs="?",
+        const=True,
+        default=False,
+        metavar="CHECKPOINT",
+        help="plain configs: go on from the newest checkpoint of the work dir, or from the one "
+        "given; a finished run is left as it is. Protocols always go on where they were",
+    )
+    parser.add_argument("--amp", action="store_true", help="automatic mixed precision")
+    parser.add_argument("--only", metavar="STAGE", help="protocols: run this stage alone")
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="build every model, coupling, schedule and loader config, without data; train nothing",
+    )
+    parser.add_argument(
+        "--cfg-options",
+        nargs="+",
+        action=DictAction,
+        help="override settings of the config: key=value pairs, nested keys with dots",
+    )
+    parser.add_argument(
+        "--launcher", choices=["none", "pytorch", "slurm", "mpi"], default="none"
+    )
+    parser.add_argument("--local_rank", "--local-rank", type=int, default=0)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    args = parse_args()
+    sys.exit(main(Config.fromfile(args.config), args))
