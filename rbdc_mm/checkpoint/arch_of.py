@@ -72,6 +72,8 @@ def backbone_arch(backbone: ModelCfg) -> Arch:
     """The architecture of a backbone config alone, see ``arch_of``."""
     kind = unscoped(backbone["type"]).removeprefix("RBDC")
     family = ARCHS[kind]
+    if backbone.get("norm_blocks") and backbone.get("norm") != "block":
+        raise ValueError("norm_blocks are for norm='block': drop them, or say norm='block'")
     return _vit(backbone) if family is ViTArch else _resnet(backbone)
 
 
@@ -82,6 +84,11 @@ def model_with_arch(model: ModelCfg, arch: Arch) -> dict:
     """
     model = deepcopy(dict(model))
     backbone, head = model["backbone"], model["head"]
+    kind = unscoped(backbone["type"])
+    if kind.startswith("RBDC"):  # whose parents gave the old widths
+        backbone["type"] = f"mmpretrain.{kind.removeprefix('RBDC')}"
+        for key in ("parents", "coupling", "norm", "norm_blocks"):
+            backbone.pop(key, None)
     if isinstance(arch, ResNetArch):
         backbone["base_channels"] = backbone["stem_channels"] = arch.base_channels
         head["in_channels"] = arch.feature_channels
@@ -93,8 +100,6 @@ def model_with_arch(model: ModelCfg, arch: Arch) -> dict:
         num_heads=arch.num_heads,
         feedforward_channels=arch.feedforward_channels,
     )
-    backbone.pop("norm", None)
-    backbone.pop("norm_blocks", None)
     backbone["norm_cfg"] = norm_cfg_of(arch, backbone.get("norm_cfg"))
     head["in_channels"] = arch.embed_dims
     if arch.hidden_dim is not None:
@@ -104,10 +109,30 @@ def model_with_arch(model: ModelCfg, arch: Arch) -> dict:
 
 def norm_cfg_of(arch: ViTArch, norm_cfg: Mapping | None) -> dict:
     """``norm_cfg`` of ``arch``, with the eps of the config at hand."""
-    eps = (norm_cfg or {}).get("eps", 1e-6)
+    # mmpretrain's defaults: 1e-6 in its ViT, 1e-5 where a norm_cfg leaves it out
+    eps = norm_cfg.get("eps", 1e-5) if norm_cfg else 1e-6
     if arch.norm_blocks:
         return dict(type="rbdc_mm.BlockLayerNorm", blocks=list(arch.norm_blocks), eps=eps)
     return dict(type="LN", eps=eps)
+
+
+def _norm_blocks(backbone: ModelCfg, embed_dims: int) -> tuple[int, ...]:
+    """Blocks of a BlockLayerNorm in ``norm_cfg``, or those an RBDC backbone's ``norm`` gives."""
+    norm_cfg = backbone.get("norm_cfg") or dict(type="LN")
+    norm_type = unscoped(norm_cfg["type"])
+    if norm_type not in ("LN", "BlockLayerNorm"):
+        raise ValueError(f"model.backbone.norm_cfg.type={norm_type!r}: wanted 'LN'")
+    if backbone.get("norm", "layer") != "block":
+        return tuple(norm_cfg.get("blocks", ()))
+    if backbone.get("norm_blocks"):
+        return tuple(backbone["norm_blocks"])
+    count = len(backbone.get("parents", ()))
+    if not count or embed_dims % count:
+        raise ValueError(
+            f"norm='block' cannot cut embed_dims={embed_dims} evenly among {count} parents: "
+            "give norm_blocks=(width of each parent)"
+        )
+    return (embed_dims // count,) * count
 
 
 def _refuse(backbone: ModelCfg, described: Mapping[str, Any]) -> None:
@@ -130,10 +155,6 @@ def _vit(backbone: ModelCfg) -> ViTArch:
             known = sorted(VisionTransformer.arch_zoo)
             raise ValueError(f"model.backbone.arch={sizes!r} is unknown: mmpretrain has {known}")
         sizes = VisionTransformer.arch_zoo[sizes.lower()]
-    norm_cfg = backbone.get("norm_cfg") or dict(type="LN")
-    norm_type = unscoped(norm_cfg["type"])
-    if norm_type not in ("LN", "BlockLayerNorm"):
-        raise ValueError(f"model.backbone.norm_cfg.type={norm_type!r}: wanted 'LN'")
     img_size = backbone.get("img_size", 224)
     return ViTArch(
         embed_dims=sizes["embed_dims"],
@@ -148,7 +169,7 @@ def _vit(backbone: ModelCfg) -> ViTArch:
         final_norm=backbone.get("final_norm", True),
         pooled_norm=backbone.get("out_type") == "avg_featmap",
         layer_scale=backbone.get("layer_scale_init_value", 0.0) > 0,
-        norm_blocks=tuple(norm_cfg.get("blocks", ())),
+        norm_blocks=_norm_blocks(backbone, sizes["embed_dims"]),
     )
 
 

@@ -6,6 +6,7 @@ import random
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -38,8 +39,12 @@ def logits(model: nn.Module, images: Tensor) -> Tensor:
 
 
 def load_classifier(checkpoint: Checkpoint) -> nn.Module:
-    """The checkpoint's model in evaluation mode, its weights loaded strictly."""
-    model = build_classifier(checkpoint.cfg.model)
+    """The checkpoint's model in evaluation mode, its weights loaded strictly.
+
+    The caller's random state stays as it is.
+    """
+    with torch.random.fork_rng(devices=[]):  # building draws initial weights
+        model = build_classifier(checkpoint.cfg.model)
     model.load_state_dict(checkpoint.state_dict, strict=True)
     return model.eval()
 
@@ -51,11 +56,17 @@ def image_batches(cfg: Config, loader: str, num_batches: int, seed: int) -> Iter
         cfg: a classification config.
         loader: ``'train_dataloader'`` or ``'val_dataloader'``.
         num_batches: how many at most.
-        seed: of order and augmentation; the caller's random state is left as it was.
+        seed: of order and augmentation; once the iterator is exhausted or closed, the caller's
+            random state is what it was.
+
+    Raises:
+        ValueError: the config has no such loader.
     """
     import mmpretrain.datasets  # noqa: F401  (registers datasets and transforms)
     from mmpretrain.registry import MODELS
 
+    if not cfg.get(loader):
+        raise ValueError(f"the config {cfg.filename or ''} has no {loader} to take images from")
     loader_cfg = deepcopy(dict(cfg[loader]))
     loader_cfg.update(num_workers=0, persistent_workers=False)
     loader_cfg.pop("prefetch_factor", None)
@@ -64,9 +75,7 @@ def image_batches(cfg: Config, loader: str, num_batches: int, seed: int) -> Iter
     with _seeded(seed), DefaultScope.overwrite_default_scope("mmpretrain"):
         preprocess = MODELS.build({k: v for k, v in preprocessor.items() if k != "batch_augments"})
         batches = Runner.build_dataloader(loader_cfg, seed=seed)
-        for number, batch in enumerate(batches):
-            if number == num_batches:
-                return
+        for batch in islice(batches, num_batches):
             yield preprocess(batch, training=False)["inputs"]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,8 @@ class Checkpoint:
     @property
     def arch(self) -> Arch:
         """Its architecture; ValueError as ``arch_of`` says, with the file's name."""
+        if not self.cfg.get("model"):
+            raise ValueError(f"{self.path}: its config {self.cfg.filename or ''} has no 'model'")
         try:
             return arch_of(self.cfg.model)
         except ValueError as error:
@@ -54,20 +57,31 @@ def load_file(path: str | Path) -> dict[str, Any]:
         ValueError: truncated, or not an MMEngine checkpoint.
     """
     path = Path(path)
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder: wanted a checkpoint file inside it")
     if not path.is_file():
         raise FileNotFoundError(f"checkpoint {path} does not exist")
     size_mib = path.stat().st_size / 2**20
+    with path.open("rb") as file:
+        start = file.read(2)
+    # Unpickling what is no pickle can raise anything: look first.
+    if start != b"PK" and start[:1] != b"\x80":
+        raise ValueError(
+            f"{path} ({size_mib:.1f} MiB) is not a checkpoint: it starts with {start!r}, neither "
+            "torch's zip archive nor a pickle; wanted a file that MMEngine's Runner has saved"
+        )
     try:
         content = torch.load(
             path, map_location="cpu", weights_only=False, mmap=zipfile.is_zipfile(path)
         )
-    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError) as error:
+    except (RuntimeError, OSError, pickle.UnpicklingError, EOFError, ValueError, KeyError) as error:
         raise ValueError(
             f"{path} ({size_mib:.1f} MiB) is truncated or not a checkpoint: torch cannot read it "
             f"({str(error).splitlines()[0]}); wanted a file that MMEngine's Runner has saved"
         ) from error
-    if not isinstance(content, dict) or "state_dict" not in content:
-        got = sorted(content)[:5] if isinstance(content, dict) else type(content).__name__
+    if not isinstance(content, dict) or not isinstance(content.get("state_dict"), Mapping):
+        is_dict = isinstance(content, dict)
+        got = sorted(map(str, content))[:5] if is_dict else type(content).__name__
         raise ValueError(
             f"{path} is not an MMEngine checkpoint: wanted a dict with 'state_dict' and 'meta', "
             f"got {got}"
@@ -88,6 +102,8 @@ def read_checkpoint(path: str | Path, config: str | Path | None = None) -> Check
         cfg = Config.fromfile(config)
     elif meta.get("cfg"):
         cfg = Config.fromstring(meta["cfg"], ".py")
+        # Errors about this config shall name the checkpoint, not MMEngine's temporary file.
+        object.__setattr__(cfg, "_filename", str(path))
     else:
         raise ValueError(f"{path} carries no config in its meta: give one with --config")
     weights = meta.get("weights") or ("ema" if "ema_state_dict" in content else "raw")

@@ -70,23 +70,31 @@ def grow_checkpoint(
         model = model_with_arch(read[0].cfg.model, target)
     else:
         model = deepcopy(dict(target_model))
-        _check_target(arch_of(model), target, names)
+        check_target(arch_of(model), target, names)
     ledger = Ledger.new(f"grow-{uuid4().hex[:12]}", f"{operator} to {out}", map(ledger_of, read))
     if calibrate:
+        if options.get("mode", "paper") == "paper" or norm == "block":
+            raise ValueError(
+                f"calibrate={calibrate} needs mode='corrected' and norm='layer', "
+                f"got mode={options.get('mode', 'paper')!r} and norm={norm!r}"
+            )
         options["norm_scales"] = _calibrate(read, arches, calibrate, options, ledger)
     states = [checkpoint.state_dict for checkpoint in read]
     state = chosen.apply(arches, states, names, norm=norm, **options)
     resolve(target, {key: value.shape for key, value in state.items()}, f"the grown {out}")
     cfg = Config(deepcopy(read[0].cfg._cfg_dict.to_dict()))
     cfg.model = model
+    if "rbdc_mm." in str(model):  # so that whoever reads the file finds our classes
+        _import_ours(cfg)
     grown = {
         "operator": operator,
         "options": {k: v for k, v in options.items() if k != "norm_scales"},
         "norm": norm,
         "calibrate_batches": calibrate,
+        "widths": _widths(target),
         "parents": [
-            {"path": name, "weights": checkpoint.weights}
-            for name, checkpoint in zip(names, read, strict=True)
+            {"path": name, "weights": checkpoint.weights, "widths": _widths(arch)}
+            for name, checkpoint, arch in zip(names, read, arches, strict=True)
         ],
         "exactness": str(derive(target, arches, chosen.maps(target, arches))),
     }
@@ -117,7 +125,21 @@ def _calibrate(
     return scales
 
 
-def _check_target(configured: Arch, grown: Arch, names: Sequence[str]) -> None:
+def _widths(arch: Arch) -> str:
+    names = ("base_channels", "embed_dims", "num_heads", "feedforward_channels", "hidden_dim")
+    sizes = ((name, getattr(arch, name, None)) for name in names)
+    return ", ".join(f"{name}={size}" for name, size in sizes if size is not None)
+
+
+def _import_ours(cfg: Config) -> None:
+    custom = dict(cfg.get("custom_imports") or dict(imports=[], allow_failed_imports=False))
+    imports = [custom["imports"]] if isinstance(custom["imports"], str) else custom["imports"]
+    custom["imports"] = list(dict.fromkeys([*imports, "rbdc_mm.models"]))
+    cfg.custom_imports = custom
+
+
+def check_target(configured: Arch, grown: Arch, names: Sequence[str]) -> None:
+    """ValueError, naming the fields, unless the parents grow to the configured architecture."""
     if configured == grown:
         return
     if type(configured) is not type(grown):

@@ -8,7 +8,7 @@ from pathlib import Path
 from .digits import load_digit_source
 from .store import Made, ensure, progress
 
-RECIPE = 1
+RECIPE = 2
 CATEGORIES = [{"id": d + 1, "name": str(d), "supercategory": "digit"} for d in range(10)]
 SIDES = (28, 64)  # what the 8 x 8 digits are enlarged to, for scenes of 160 pixels
 JPEG_QUALITY = 95

@@ -13,6 +13,7 @@ MIN_VISIBLE_SHARE = 0.75  # of a digit's own pixels; below this people no longer
 MIN_CONTRAST = 90.0  # in luminance, 0 to 255, against what lies underneath
 MIN_COLOUR_DISTANCE = 90.0  # between digits of one scene, so that overlaps can be told apart
 NUM_TRIES = 30
+DIMMING = 0.5
 LUMINANCE = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
 INK = (0.3, 0.6)  # the interpolated ink that is fully transparent, fully opaque
 
@@ -38,15 +39,15 @@ def render_glyph(image_88: np.ndarray, side: int) -> np.ndarray:
 def pick_colour(
     rng: np.random.Generator, background: np.ndarray, others: list[np.ndarray]
 ) -> np.ndarray:
-    """Draw an RGB colour (3,) that stands out from a mean background and from other digits."""
+    """Draw an RGB colour (3,) brighter than a mean background and unlike other digits."""
     for _ in range(200):
         colour = rng.uniform(0, 255, 3)
-        if abs(LUMINANCE @ (colour - background)) < MIN_CONTRAST:
+        if LUMINANCE @ (colour - background) < MIN_CONTRAST:
             continue
         if all(np.linalg.norm(colour - other) >= MIN_COLOUR_DISTANCE for other in others):
             return colour
-    # A mid-grey background and many digits: contrast to the background matters more.
-    return np.full(3, 255.0 if LUMINANCE @ background < 128 else 0.0)
+    # A digit on a bright one: contrast to the background matters more than unlike colours.
+    return np.full(3, 255.0)
 
 
 def compose_scene(
@@ -69,7 +70,9 @@ def compose_scene(
     Returns:
         The (S, S, 3) uint8 scene and its instances, in the order drawn.
     """
-    canvas = canvas.astype(np.float64)
+    # Dimmed, so that any colour brighter than the background can be had: the digits that backbones
+    # are pretrained on are bright on dark too.
+    canvas = canvas.astype(np.float64) * DIMMING
     size = len(canvas)
     instances, full_areas, colours = [], [], []
     for digit_index, image_88 in digits:

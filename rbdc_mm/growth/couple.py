@@ -125,6 +125,11 @@ def couple(
             "center and calibrate correct what LayerNorm does across parents: "
             f"{type(parents[0]).__name__} has none and couples exactly without them"
         )
+    if norm_scales and norm == "block":
+        raise ValueError(
+            "calibrate corrects LayerNorm over all channels: with norm='block' the coupling is "
+            "exact and calibrating would only spoil it"
+        )
     target = coupled_arch(parents, names, norm)
     if center or (center is None and mode == "corrected" and isinstance(target, ViTArch)):
         states = [center_residual(p, s) for p, s in zip(parents, states, strict=True)]

@@ -116,7 +116,8 @@ def grow(
             axis_maps = [parent_maps.of(axis, target, parent) for axis in rule.axes]
             scale = torch.tensor([m.scale for m in axis_maps], dtype=torch.float64).prod().item()
             piece = state[key][_grid([m.source for m in axis_maps])]
-            tensor[_grid([m.target for m in axis_maps])] += piece * scale
+            piece = piece if scale == 1 else piece * scale  # a slice of the parent is no copy
+            tensor[_grid([m.target for m in axis_maps])] += piece
         grown[key] = tensor
     return grown
 

@@ -16,11 +16,8 @@ from mmengine.runner import EpochBasedTrainLoop, Runner, find_latest_checkpoint
 
 from rbdc_mm.checkpoint.files import load_file, write_checkpoint, write_text
 from rbdc_mm.hooks.flops_ledger import ledger_hook
+from rbdc_mm.records import FINAL, RECORD, SCHEMA
 from rbdc_mm.registry import HOOKS
-
-RECORD = "run.json"
-FINAL = "final.pth"
-SCHEMA = 1
 
 
 @HOOKS.register_module()
@@ -46,10 +43,13 @@ class RunRecordHook(Hook):
         """Takes over the record of the run that is resumed."""
         earlier = [self._read(runner)]
         broadcast_object_list(earlier)  # every rank must decide alike whether to evaluate at the end
-        run_id = ledger_hook(runner).ledger.run_id
-        if earlier[0] and earlier[0]["ledger"]["run_id"] == run_id:
+        ledger, done = ledger_hook(runner).ledger, _progress(runner)
+        if earlier[0] and earlier[0]["ledger"]["run_id"] == ledger.run_id:
             self._earlier_s = earlier[0]["wall_s"]
-            done = _progress(runner)
+            if earlier[0]["progress"] <= done:
+                # An epoch is evaluated after its checkpoint is written: the record knows of it.
+                noted = earlier[0]["ledger"]["entries"][ledger.run_id]["eval_flops"]
+                ledger.add_eval(1, max(0, noted - ledger.own.eval_flops))
             self.history = {k: v for k, v in earlier[0]["history"].items() if int(k) <= done}
         self._started = time.perf_counter()
 

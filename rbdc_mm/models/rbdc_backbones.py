@@ -6,7 +6,6 @@ Source: RBDC, arXiv 2605.23656 (its full text could not be read; see ``growth/co
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from mmengine.logging import print_log
 from mmpretrain.models.backbones import ResNet, VisionTransformer
 
 from rbdc_mm.arch import Arch
-from rbdc_mm.checkpoint.arch_of import backbone_arch
+from rbdc_mm.checkpoint.arch_of import backbone_arch, norm_cfg_of
 from rbdc_mm.checkpoint.files import read_checkpoint
 from rbdc_mm.growth import couple, coupled_arch
 from rbdc_mm.registry import MODELS
@@ -29,7 +28,7 @@ class _StartsFromParents:
 
     parents: tuple[Path, ...]
     coupling: Mapping[str, Any]
-    own_arch: Arch
+    own_arch: Arch | None
 
     def init_weights(self) -> None:
         """Initialises as the base class does, then loads the coupling of the parents."""
@@ -85,22 +84,15 @@ class RBDCVisionTransformer(_StartsFromParents, VisionTransformer):
     ) -> None:
         if norm not in ("layer", "block"):
             raise ValueError(f"unknown norm {norm!r}: the known ones are 'layer', 'block'")
-        if norm == "block":
-            plain = backbone_arch(dict(type="VisionTransformer", **kwargs))
-            count = len(parents)
-            if not norm_blocks and (not count or plain.embed_dims % count):
-                raise ValueError(
-                    f"norm='block' cannot cut embed_dims={plain.embed_dims} evenly among "
-                    f"{count} parents: give norm_blocks=(width of each parent)"
-                )
-            blocks = list(norm_blocks) or [plain.embed_dims // count] * count
-            eps = kwargs.get("norm_cfg", {}).get("eps", 1e-6)
-            kwargs["norm_cfg"] = dict(type="rbdc_mm.BlockLayerNorm", blocks=blocks, eps=eps)
-        self_cfg = deepcopy(kwargs)
+        own = dict(type=type(self), parents=parents, norm=norm, norm_blocks=norm_blocks, **kwargs)
+        # Without parents any setting of mmpretrain's will do, covered by the tables or not.
+        arch = backbone_arch(own) if parents or norm_blocks or norm == "block" else None
+        if arch is not None and arch.norm_blocks:
+            kwargs["norm_cfg"] = norm_cfg_of(arch, kwargs.get("norm_cfg"))
         super().__init__(**kwargs)
         self.parents = tuple(Path(p) for p in parents)
         self.coupling = dict(coupling or {})
-        self.own_arch = backbone_arch(dict(type="VisionTransformer", **self_cfg))
+        self.own_arch = arch
 
 
 @MODELS.register_module()
@@ -117,10 +109,11 @@ class RBDCResNet(_StartsFromParents, ResNet):
     """
 
     def __init__(self, *, depth: int, parents: Sequence[str] = (), **kwargs: Any) -> None:
+        own = dict(type=type(self), depth=depth, **kwargs)
+        self.own_arch = backbone_arch(own) if parents else None
         super().__init__(depth=depth, **kwargs)
         self.parents = tuple(Path(p) for p in parents)
         self.coupling = {}
-        self.own_arch = backbone_arch(dict(type="ResNet", depth=depth, **kwargs))
 
 
 def _check_same(own: Arch, coupled: Arch, names: Sequence[str]) -> None:

@@ -18,7 +18,9 @@ from mmengine.registry import (
     LOOPS,
     PARAM_SCHEDULERS,
     DefaultScope,
+    Registry,
 )
+from mmengine.visualization import Visualizer
 from torch import nn
 
 from rbdc_mm.arch import resolve
@@ -54,13 +56,13 @@ def check_config(cfg: Config) -> None:
             if cfg.get(name):
                 with _part(name):
                     _evaluator(cfg[name])
+        Visualizer.get_instance("dry_run")  # some hooks look for one when they are made
         for hook in [*(cfg.get("default_hooks") or {}).values(), *(cfg.get("custom_hooks") or ())]:
             with _part(f"hook {hook['type']}"):
                 HOOKS.build(deepcopy(dict(hook)))
         with _part("train_cfg"):
             kind = cfg.train_cfg.get("type", "EpochBasedTrainLoop")
-            if LOOPS.get(kind) is None:
-                raise ValueError(f"unknown loop {kind!r}")
+            _find(LOOPS, kind)
 
 
 def check_couplings(plan: Plan, protocol: RBDC) -> None:
@@ -91,7 +93,7 @@ def missing_checkpoints(cfg: Config) -> list[str]:
             continue
         path = Path(address)
         if not path.is_file():
-            made = cfg.get("made_by", {}).get(address)
+            made = cfg.get("checkpoint_from")
             how = f"make it by: {made}" if made else "train it first, or give another path"
             problems.append(f"the model starts from {address}, which is not there: {how}")
         elif prefix:
@@ -147,9 +149,7 @@ def _schedulers(schedulers: Any, optim_wrapper: Any) -> None:
         one = deepcopy(dict(one))
         one.pop("_scope_", None)
         convert = one.pop("convert_to_iter_based", False)
-        kind = PARAM_SCHEDULERS.get(one.pop("type"))
-        if kind is None:
-            raise ValueError("unknown scheduler")
+        kind = _find(PARAM_SCHEDULERS, one.pop("type"))
         if convert:
             kind.build_iter_from_epoch(optim_wrapper, **one, epoch_length=_ITERS_PER_EPOCH)
         else:
@@ -157,11 +157,19 @@ def _schedulers(schedulers: Any, optim_wrapper: Any) -> None:
 
 
 def _loader(loader: Mapping[str, Any]) -> None:
-    dataset = DATASETS.build(_lazy(loader["dataset"]))
-    sampler = deepcopy(dict(loader["sampler"]))
-    if DATA_SAMPLERS.get(sampler["type"]) is None:
-        raise ValueError(f"unknown sampler {sampler['type']!r}")
-    del dataset
+    DATASETS.build(_lazy(loader["dataset"]))
+    for part in ("sampler", "batch_sampler"):
+        if loader.get(part):
+            _find(DATA_SAMPLERS, loader[part]["type"])
+
+
+def _find(registry: Registry, name: str) -> Any:
+    """What the default scope calls ``name``."""
+    with registry.switch_scope_and_registry(None) as scoped:
+        found = scoped.get(name)
+    if found is None:
+        raise ValueError(f"{name!r} is not in the {registry.name} registry")
+    return found
 
 
 def _lazy(dataset: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,9 @@ from mmengine import Config
 from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 
+from rbdc_mm.checkpoint.files import load_file
 from rbdc_mm.data import check_data
+from rbdc_mm.models.cost_of import build_on_meta
 from rbdc_mm.protocol.dry_run import missing_checkpoints
 from rbdc_mm.protocol.store import IDENTITY, claim, identity, is_finished, latest_checkpoint
 
@@ -101,3 +103,32 @@ def train(cfg: Config, *, resume: bool | str = False, parents: list[str] | None 
     runner = Runner.from_cfg(cfg)
     runner.train()
     return True
+
+
+def evaluate(cfg: Config, checkpoint: str | Path, *, amp: bool = False) -> dict[str, float]:
+    """Tests a checkpoint with a config's test loader.
+
+    A protocol's config stands for its target. The weights must fit the model strictly.
+
+    Raises:
+        FileNotFoundError, ValueError: no such checkpoint, one that does not fit, missing data.
+    """
+    content = load_file(checkpoint)
+    for key in ("protocol", "runner_type"):
+        cfg.pop(key, None)
+    check_data(cfg, loaders=("test",))
+    model = build_on_meta(cfg.model, cfg.get("default_scope"))
+    wanted = {k: tuple(v.shape) for k, v in model.state_dict().items()}
+    got = {k: tuple(v.shape) for k, v in content["state_dict"].items()}
+    wrong = [k for k in {**wanted, **got} if wanted.get(k) != got.get(k)]
+    if wrong:
+        first = wrong[0]
+        raise ValueError(
+            f"{checkpoint} does not fit the config's model in {len(wrong)} tensors: {first!r} is "
+            f"{got.get(first, 'absent')} there, {wanted.get(first, 'absent')} wanted"
+        )
+    cfg.load_from, cfg.resume = str(checkpoint), False
+    init_distributed(cfg)
+    if amp:
+        cfg.test_cfg.fp16 = True
+    return Runner.from_cfg(cfg).test()

@@ -82,7 +82,11 @@ class _Scale:
             return self._scheduler(schedulers)
         scaled = [self._scheduler(s) for s in schedulers]
         # On a schedule of very few epochs the warm-up can leave nothing to what follows it.
-        return [s for s in scaled if s.get("begin", 0) < s.get("end", float("inf"))]
+        return [s for s in scaled if s.get("begin", 0) < self._end(s)]
+
+    def _end(self, scheduler: Mapping[str, Any]) -> float:
+        by_epoch = scheduler.get("by_epoch", True)
+        return scheduler.get("end", self.epochs if by_epoch else float("inf"))
 
     def _scheduler(self, scheduler: Mapping[str, Any]) -> dict[str, Any]:
         scaled = dict(scheduler)

@@ -12,7 +12,7 @@ from typing import Any
 from mmengine import Config
 
 from rbdc_mm.checkpoint.files import load_file, write_text
-from rbdc_mm.hooks.run_record import FINAL, RECORD
+from rbdc_mm.records import FINAL, RECORD
 
 IDENTITY = "identity.json"
 

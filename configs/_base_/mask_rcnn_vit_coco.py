@@ -1,5 +1,7 @@
-# What a plain ViT-B in Mask R-CNN changes of _base_/mask_rcnn_coco.py: four taps, a pyramid, AdamW.
+# What a plain ViT-B in Mask R-CNN changes of mask_rcnn_coco.py: four taps, a pyramid, AdamW.
 # Attention is global in every block here, which is slow and hungry at 1333 x 800.
+_base_ = ['./mask_rcnn_coco.py']
+
 model = dict(
     backbone=dict(
         _delete_=True,

@@ -1,0 +1,9 @@
+# deit_b_scratch_digits.py on RBDC's budget: its schedule shortened to 0.70 of the FLOPs.
+#   tools/train.py configs/tiny/deit_b_scratch70_digits.py
+# Needs: data/digits (tools/make_data.py digits); a CPU
+# Costs: a minute on one core
+# Expect: results/demo_cpu/ has what `make demo` measured
+_base_ = ['./deit_b_scratch_digits.py']
+
+runner_type = 'rbdc_mm.ProtocolRunner'
+protocol = dict(type='Scratch', policy=dict(type='uniform_epochs', budget=0.70))

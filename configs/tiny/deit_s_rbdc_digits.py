@@ -1,0 +1,15 @@
+# Tiny twin of rbdc/deit_s_rbdc_in1k.py: 2 x 16 -> 32 wide, at 0.70 of the FLOPs from scratch.
+#   tools/train.py configs/tiny/deit_s_rbdc_digits.py
+# Needs: data/digits (tools/make_data.py digits); a CPU
+# Costs: a minute or two on one core (tools/plan.py says the FLOPs)
+# Expect: not measured; the tests run it for a few steps
+_base_ = ['./deit_s_scratch_digits.py']
+
+method = 'rbdc'
+runner_type = 'rbdc_mm.ProtocolRunner'
+protocol = dict(
+    type='RBDC',
+    depth=1,
+    branching=2,
+    policy=dict(type='uniform_epochs', budget=0.70),
+    coupling=dict(mode='paper'))

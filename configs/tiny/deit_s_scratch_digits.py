@@ -1,0 +1,12 @@
+# Tiny twin of scratch/deit_s_in1k.py: a ViT 32 wide, 4 blocks, from scratch on digits.
+#   tools/train.py configs/tiny/deit_s_scratch_digits.py
+# Needs: data/digits (tools/make_data.py digits); a CPU
+# Costs: a minute or so on one core (tools/get_flops.py says the FLOPs)
+# Expect: not measured; the tests run it for a few steps
+_base_ = ['../_base_/deit_digits.py']
+
+method = 'scratch'
+
+model = dict(
+    backbone=dict(arch=dict(embed_dims=32, num_heads=4, feedforward_channels=128)),
+    head=dict(in_channels=32))

@@ -1,0 +1,8 @@
+"""Names of what every run leaves in its work dir, for those who write and those who read it.
+
+Apart from everything else, so that tools which only aggregate need not load OpenMMLab.
+"""
+
+RECORD = "run.json"  # see hooks.RunRecordHook
+FINAL = "final.pth"  # the last checkpoint without optimiser state
+SCHEMA = 1  # of RECORD

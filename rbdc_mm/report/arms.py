@@ -1,0 +1,64 @@
+"""Arms: runs that differ in nothing but their seed, averaged."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from rbdc_mm.report.collect import HEADLINES, METRICS, say
+
+TARGET_ROLES = ("run", "target")  # leaves and nodes are means to an end
+
+# What runs have in common. Seeds of one setting cost the same to the FLOP; four digits of the
+# total forgive an iteration that was lost with a killed run and repeated.
+SAME = ["kind", "dataset", "params_m", "gmacs_per_sample", "method", "config", "role", "epochs",
+        "total_key"]  # fmt: skip
+_COSTS = ["own_pflops", "with_teachers_pflops", "pretraining_pflops", "total_pflops"]
+
+
+def arm_keys(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows that may be averaged (see ``left_out`` in ``collect``), with their ``total_key``."""
+    kept = rows[rows["left_out"] == ""].copy()
+    kept["total_key"] = [float(f"{total:.4g}") for total in kept["total_pflops"]]
+    return kept
+
+
+def arms_of(rows: pd.DataFrame) -> pd.DataFrame:
+    """One row per arm: means over its runs, sorted as the runs are.
+
+    Adds to the columns in common: ``n`` runs, ``seeds``, every metric's ``_mean``, ``_std`` (sample
+    standard deviation, n - 1; NaN for one run) and the mean of its ``best_``, costs in PFLOPs,
+    ``total_is_lower_bound`` where any run's is, ``has_parents`` where any run has some.
+
+    For detection, seeds of pretraining are runs like any other.
+    """
+    kept = arm_keys(rows)
+    if kept.empty:
+        return pd.DataFrame()
+    arms = []
+    for key, runs in kept.groupby(SAME, dropna=False, sort=True):
+        arm = dict(zip(SAME, key, strict=True))
+        arm["n"] = len(runs)
+        arm["seeds"] = " ".join(f"{seed:.0f}" for seed in sorted(runs["seed"].dropna()))
+        for metric in METRICS:
+            arm[f"{metric}_mean"] = runs[metric].mean(skipna=False)
+            arm[f"{metric}_std"] = runs[metric].std(skipna=False)
+            arm[f"best_{metric}_mean"] = runs[f"best_{metric}"].mean(skipna=False)
+        for cost in [*_COSTS, "wall_s"]:
+            arm[cost] = runs[cost].mean()
+        arm["total_is_lower_bound"] = bool(runs["total_is_lower_bound"].any())
+        arm["has_parents"] = bool((runs["parents"] != "").any())
+        arms.append(arm)
+        repeated = runs["seed"].duplicated().any() and arm["kind"] == "classification"
+        if repeated and arm["role"] in TARGET_ROLES:
+            say(f"{arm['method']} ({arm['config']}): seeds {arm['seeds']} repeat within one arm, "
+                "so its spread may be too small")  # fmt: skip
+    return pd.DataFrame(arms)
+
+
+def targets_of(arms: pd.DataFrame, kind: str) -> pd.DataFrame:
+    """Arms of one kind (see ``HEADLINES``) without leaves and nodes."""
+    assert kind in HEADLINES, kind
+    if arms.empty:
+        return arms
+    chosen = (arms["kind"] == kind) & arms["role"].isin(TARGET_ROLES)
+    return arms[chosen].reset_index(drop=True)

@@ -1,0 +1,32 @@
+"""Writes result files whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+
+def write_whole(path: str | Path, write: Callable[[Path], object]) -> Path:
+    """Has ``write(temporary path)`` make a file, then renames it to ``path``; returns that.
+
+    The temporary name keeps the suffix, by which writers choose their format.
+
+    Raises:
+        ValueError: nothing can be written there.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            write(temporary)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise ValueError(
+            f"cannot write {path}: {error.strerror or error}. Give an output in a folder that can "
+            "be made and written to"
+        ) from error
+    return path

@@ -1,0 +1,230 @@
+"""Whole protocols with real Runners: what is charged, what is skipped, what a kill costs."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from rbdc_mm.checkpoint.files import load_file
+from rbdc_mm.cost import Ledger
+from rbdc_mm.protocol.launch import train
+from rbdc_mm.protocol.run import StageError, make_plan, prepare, run_protocol
+from tiny_runs import tiny_config, tiny_protocol
+
+
+def record(work_dir: Path) -> dict:
+    return json.loads((work_dir / "run.json").read_text())
+
+
+def ledger(work_dir: Path) -> Ledger:
+    return Ledger.from_dict(load_file(work_dir / "final.pth")["meta"]["ledger"])
+
+
+def totals(root: Path) -> dict[str, tuple]:
+    """What every stage ended with: progress and the three totals."""
+    found = {}
+    for path in sorted(root.glob("*/run.json")):
+        one = Ledger.from_dict(json.loads(path.read_text())["ledger"])
+        assert record(path.parent)["finished"]
+        found[path.parent.name] = (
+            record(path.parent)["progress"], one.target_only, one.with_teachers, one.total
+        )  # fmt: skip
+    return found
+
+
+def weights(path: Path) -> dict[str, torch.Tensor]:
+    return load_file(path)["state_dict"]
+
+
+@pytest.fixture(scope="module")
+def finished(digits, tmp_path_factory) -> Path:
+    """An uninterrupted protocol run."""
+    root = tmp_path_factory.mktemp("work") / "proto"
+    run_protocol(tiny_protocol(digits, root))
+    return root
+
+
+def test_every_stage_is_charged(finished, digits):
+    plan = make_plan(tiny_protocol(digits, finished))
+    own = {s.name: s.flops for s in plan.stages}
+    leaves = own["leaf-0"] + own["leaf-1"]
+    assert totals(finished) == {
+        "leaf-0": (3, own["leaf-0"], own["leaf-0"], own["leaf-0"]),
+        "leaf-1": (3, own["leaf-1"], own["leaf-1"], own["leaf-1"]),
+        "target": (3, own["target"], own["target"], own["target"] + leaves),
+    }
+    assert ledger(finished / "target").total == plan.flops
+    assert "accuracy/top1" in record(finished / "target")["history"]["3"]
+    entries = ledger(finished / "target").entries
+    assert sum(e.num_samples_seen for e in entries.values()) == 3 * 3 * 96
+
+
+def test_leaves_differ_and_the_target_starts_from_their_coupling(finished):
+    leaves = [weights(finished / f"leaf-{n}" / "final.pth") for n in (0, 1)]
+    key = "backbone.layers.0.ffn.layers.1.weight"
+    grown = load_file(finished / "target" / "grown.pth")
+    block = grown["state_dict"][key]
+    assert torch.equal(block[:8, :16], leaves[0][key]) and torch.equal(block[8:, 16:], leaves[1][key])
+    assert not torch.equal(leaves[0][key], leaves[1][key])
+    assert not block[:8, 16:].any()
+    assert [p["weights"] for p in grown["meta"]["grown"]["parents"]] == ["ema", "ema"]
+    trained = weights(finished / "target" / "final.pth")[key]
+    assert trained[:8, 16:].any()  # off-diagonal blocks train like all others
+
+
+def test_finished_stages_are_not_run_again(finished, digits, capsys):
+    before = {p: p.stat().st_mtime_ns for p in finished.glob("*/*.pth")}
+    run_protocol(tiny_protocol(digits, finished))
+    assert before == {p: p.stat().st_mtime_ns for p in finished.glob("*/*.pth")}
+    assert "3 of 3 stages need no run" in capsys.readouterr().out
+
+
+def test_a_moved_work_dir_is_still_recognised(finished, digits, tmp_path, capsys):
+    import shutil
+
+    shutil.copytree(finished, tmp_path / "moved")
+    run_protocol(tiny_protocol(digits, tmp_path / "moved"))
+    assert "3 of 3 stages need no run" in capsys.readouterr().out
+
+
+def test_another_config_in_the_same_work_dir(finished, digits):
+    cfg = tiny_protocol(digits, finished)
+    cfg.optim_wrapper.optimizer.lr = 0.5
+    with pytest.raises(ValueError, match=r"belongs to another config: optim_wrapper.optimizer.lr is "
+                       r"0.002 there, 0.5 here.*another --work-dir"):  # fmt: skip
+        run_protocol(cfg)
+
+
+def test_a_killed_protocol_ends_like_an_uninterrupted_one(finished, digits, tmp_path):
+    """SIGKILL in the middle of the target, then the same command again."""
+    root = tmp_path / "killed"
+    cfg = tiny_protocol(digits, root)
+    config = tmp_path / "config.py"
+    cfg.dump(config)
+    command = [sys.executable, "tools/train.py", str(config), "--work-dir", str(root)]
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    waited_for = root / "target" / "epoch_1.pth"
+    deadline = time.monotonic() + 120
+    while not waited_for.exists():
+        assert process.poll() is None, process.stderr.read().decode()[-2000:]
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    process.stderr.close()
+    assert not (root / "target" / "final.pth").exists()
+    done = subprocess.run(command, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "2 of 3 stages need no run" in done.stdout
+    assert totals(root) == totals(finished)
+
+
+class StopAt:
+    """Stands in for Ctrl-C: raises in the third epoch."""
+
+    def __init__(self, monkeypatch):
+        from rbdc_mm.hooks import EpochSeedHook
+
+        original = EpochSeedHook.before_train_epoch
+
+        def before_train_epoch(hook, runner):
+            if runner.epoch == 2:
+                raise KeyboardInterrupt
+            original(hook, runner)
+
+        monkeypatch.setattr(EpochSeedHook, "before_train_epoch", before_train_epoch)
+
+
+@pytest.mark.parametrize("twin", ["deit_b", "resnet18"])
+def test_a_resumed_run_equals_an_uninterrupted_one(digits, tmp_path, monkeypatch, twin):
+    """Bit for bit: weights, averaged weights, optimiser, ledger, metrics."""
+    train(tiny_config(digits, tmp_path / "whole", twin=twin))
+    with monkeypatch.context() as patch:
+        StopAt(patch)
+        with pytest.raises(KeyboardInterrupt):
+            train(tiny_config(digits, tmp_path / "parts", twin=twin), resume=True)
+    assert train(tiny_config(digits, tmp_path / "parts", twin=twin), resume=True)
+    whole, parts = (load_file(tmp_path / name / "epoch_4.pth") for name in ("whole", "parts"))
+    for key in ("state_dict", "ema_state_dict"):
+        assert (key in whole) == (key in parts)
+        for name, tensor in whole.get(key, {}).items():
+            assert torch.equal(tensor, parts[key][name]), name
+    states = whole["optimizer"]["state"], parts["optimizer"]["state"]
+    assert all(torch.equal(a["exp_avg"], b["exp_avg"]) for a, b in zip(*map(dict.values, states),
+                                                                       strict=True))  # fmt: skip
+    runs = record(tmp_path / "whole"), record(tmp_path / "parts")
+    assert runs[0]["history"] == runs[1]["history"]
+    ledgers = [next(iter(run["ledger"]["entries"].values())) for run in runs]
+    for count in ("train_flops", "num_samples_seen", "num_iters", "eval_flops"):
+        assert ledgers[0][count] == ledgers[1][count], count
+    # and there is nothing left to do
+    assert not train(tiny_config(digits, tmp_path / "parts", twin=twin), resume=True)
+
+
+def test_leftovers_of_a_killed_run(digits, tmp_path, capsys):
+    """A truncated newest checkpoint, a pointer to nothing, temporary files: gone on from before."""
+    train(tiny_config(digits, tmp_path, epochs=3))
+    (tmp_path / "final.pth").unlink()
+    newest = tmp_path / "epoch_3.pth"
+    newest.write_bytes(newest.read_bytes()[:1000])
+    (tmp_path / ".final.pth.1.tmp").write_bytes(b"half")
+    assert train(tiny_config(digits, tmp_path, epochs=3), resume=True)
+    assert "passing over a broken checkpoint" in capsys.readouterr().out
+    assert record(tmp_path)["finished"] and (tmp_path / "final.pth").exists()
+    assert ledger(tmp_path).own.num_iters == 9
+
+
+def test_killed_between_last_checkpoint_and_last_evaluation(digits, tmp_path):
+    train(tiny_config(digits, tmp_path, epochs=2))
+    whole = record(tmp_path)
+    cut = {**whole, "finished": False, "history": {}}
+    (tmp_path / "run.json").write_text(json.dumps(cut))
+    (tmp_path / "final.pth").unlink()
+    assert train(tiny_config(digits, tmp_path, epochs=2), resume=True)
+    assert record(tmp_path)["history"]["2"] == whole["history"]["2"]
+
+
+def test_only_and_failing_stages(digits, tmp_path):
+    cfg = tiny_protocol(digits, tmp_path / "only")
+    with pytest.raises(ValueError, match=r"--only target: its parents \['leaf-0', 'leaf-1'\]"):
+        run_protocol(cfg, only="target")
+    run_protocol(tiny_protocol(digits, tmp_path / "only"), only="leaf-1")
+    assert [p.parent.name for p in (tmp_path / "only").glob("*/final.pth")] == ["leaf-1"]
+    cfg = tiny_protocol(digits, tmp_path / "fails")
+    cfg.custom_hooks.append(dict(type="NoSuchHook"))
+    with pytest.raises(StageError, match=r"stage leaf-0 of .*fails failed: KeyError.*NoSuchHook"):
+        run_protocol(cfg)
+
+
+def test_missing_data_is_one_error_before_anything(tmp_path):
+    cfg = tiny_protocol(tmp_path / "nowhere", tmp_path / "work")
+    with pytest.raises(ValueError, match="nowhere"):
+        run_protocol(cfg)
+    assert not (tmp_path / "work").exists()
+
+
+def test_corrections_and_block_norm_run(digits, tmp_path):
+    """The other couplings train too, and calibration is charged."""
+    policy = dict(type="epochs", epochs=(1, 1))
+    coupling = dict(mode="corrected", calibrate=1)
+    run_protocol(tiny_protocol(digits, tmp_path / "cal", coupling=coupling, policy=policy))
+    run_protocol(tiny_protocol(digits, tmp_path / "block", norm="block", policy=policy))
+    assert ledger(tmp_path / "cal" / "target").total > make_plan(
+        tiny_protocol(digits, tmp_path / "cal", policy=policy)
+    ).flops
+    model = weights(tmp_path / "block" / "target" / "grown.pth")
+    assert model["backbone.ln1.weight"].shape == (16,)
+    stages = prepare(
+        cfg := tiny_protocol(digits, tmp_path / "block", norm="block", policy=policy),
+        make_plan(cfg),
+    )
+    assert stages[-1].finished
+    assert stages[-1].cfg.model.backbone.norm_cfg["blocks"] == [8, 8]

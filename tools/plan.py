@@ -1,0 +1,57 @@
+#!/usr/bin/env python
+"""What a protocol will do: its stages with epochs and FLOPs, and its tree; nothing is trained.
+
+python tools/plan.py CONFIG [--png FILE] [--cfg-options k=v ...]
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+
+from mmengine import Config, DictAction
+
+from rbdc_mm.protocol import make_plan
+from rbdc_mm.protocol.launch import apply_options
+from rbdc_mm.report.plan_picture import save_plan_picture
+from rbdc_mm.report.plan_text import tree_text
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("config", help="config file with a protocol, such as configs/rbdc/*.py")
+    parser.add_argument("--png", metavar="FILE", help="also draw the tree (.png, .svg or .pdf)")
+    parser.add_argument(
+        "--cfg-options",
+        nargs="+",
+        action=DictAction,
+        help="override settings of the config: key=value pairs, nested keys with dots",
+    )
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parse_args(argv)
+    logging.disable(logging.INFO)  # the models' builders log what they are given
+    try:
+        cfg = apply_options(
+            Config.fromfile(args.config), config_path=args.config, cfg_options=args.cfg_options
+        )
+        if "protocol" not in cfg:
+            raise ValueError(
+                f"{args.config} has no protocol, thus nothing to plan: wanted a config with "
+                "protocol=dict(type='RBDC', ...); tools/get_flops.py tells what a plain one costs"
+            )
+        plan = make_plan(cfg)
+        print(plan.table(), tree_text(plan), sep="\n\n")
+        if args.png:
+            print(f"\npicture: {save_plan_picture(plan, args.png)}")
+    except (ValueError, FileNotFoundError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
