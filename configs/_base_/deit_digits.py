@@ -38,7 +38,7 @@ val_dataloader = dict(
 test_dataloader = val_dataloader
 
 optim_wrapper = dict(optimizer=dict(lr=2e-3))
-train_cfg = dict(max_epochs=60, val_interval=10)
+train_cfg = dict(max_epochs=40, val_interval=20)
 custom_hooks = [
     dict(type='EMAHook', momentum=0.02, priority='ABOVE_NORMAL'),
     dict(type='rbdc_mm.EpochSeedHook'),

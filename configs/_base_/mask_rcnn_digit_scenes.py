@@ -64,11 +64,11 @@ optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
     clip_grad=dict(max_norm=10.0))
-train_cfg = dict(max_epochs=8, val_interval=4)
+train_cfg = dict(max_epochs=6, val_interval=3)
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=50),
     dict(
-        type='CosineAnnealingLR', T_max=8, eta_min=1e-5, by_epoch=True, begin=0, end=8,
+        type='CosineAnnealingLR', T_max=6, eta_min=1e-5, by_epoch=True, begin=0, end=6,
         convert_to_iter_based=True),
 ]
 custom_hooks = [dict(type='rbdc_mm.EpochSeedHook')]

@@ -34,11 +34,11 @@ val_dataloader = dict(
         pipeline=test_pipeline))
 test_dataloader = val_dataloader
 
-train_cfg = dict(max_epochs=30, val_interval=10)
+train_cfg = dict(max_epochs=20, val_interval=20)
 param_scheduler = [
-    dict(type='LinearLR', start_factor=1e-4, by_epoch=True, end=2, convert_to_iter_based=True),
+    dict(type='LinearLR', start_factor=1e-4, by_epoch=True, end=1, convert_to_iter_based=True),
     dict(
-        type='CosineAnnealingLR', T_max=28, eta_min=1e-6, by_epoch=True, begin=2, end=30,
+        type='CosineAnnealingLR', T_max=19, eta_min=1e-6, by_epoch=True, begin=1, end=20,
         convert_to_iter_based=True),
 ]
 custom_hooks = [dict(type='rbdc_mm.EpochSeedHook')]

@@ -2,7 +2,7 @@
 #   tools/dist_train.sh configs/rbdc/deit_b_rbdc_in1k.py 16
 #   tools/plan.py configs/rbdc/deit_b_rbdc_in1k.py   (the plan, without running it)
 # Needs: data/imagenet (train/ and val/); 16 GPUs x 64 images
-# Costs: @@rbdc/deit_b_rbdc_in1k
+# Costs: 28.232 EFLOPs of training (tools/plan.py), all stages; hours on GPUs not measured
 # Expect: not run here; the paper (arXiv 2605.23656) reports similar accuracy to scratch at 30% fewer FLOPs
 _base_ = ['../scratch/deit_b_in1k.py']
 

@@ -2,7 +2,7 @@
 #   tools/dist_train.sh configs/rbdc/resnet50_rbdc_in1k.py 8
 #   tools/plan.py configs/rbdc/resnet50_rbdc_in1k.py   (the plan, without running it)
 # Needs: data/imagenet (train/ and val/); 8 GPUs x 256 images
-# Costs: @@rbdc/resnet50_rbdc_in1k
+# Costs: 6.534 EFLOPs of training (tools/plan.py), all stages; hours on GPUs not measured
 # Expect: not run here; the paper (arXiv 2605.23656) reports similar accuracy to scratch at 30% fewer FLOPs
 _base_ = ['../scratch/resnet50_in1k.py']
 

@@ -1,7 +1,7 @@
 # resnet18_scratch_digits.py on RBDC's budget: its schedule shortened to 0.70 of the FLOPs.
 #   tools/train.py configs/tiny/resnet18_scratch70_digits.py
 # Needs: data/digits (tools/make_data.py digits); a CPU
-# Costs: a minute on one core
+# Costs: 258.590 GFLOPs of training (tools/plan.py), all stages, minutes on one core
 # Expect: results/demo_cpu/ has what `make demo` measured
 _base_ = ['./resnet18_scratch_digits.py']
 

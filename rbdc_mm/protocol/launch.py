@@ -18,8 +18,6 @@ from rbdc_mm.models.cost_of import build_on_meta
 from rbdc_mm.protocol.dry_run import missing_checkpoints
 from rbdc_mm.protocol.store import IDENTITY, claim, identity, is_finished, latest_checkpoint
 
-_CPU_HINT = "MMDistributedDataParallel"
-
 
 def apply_options(
     cfg: Config,
@@ -62,7 +60,8 @@ def init_distributed(cfg: Config) -> None:
     os.environ.setdefault("LOCAL_RANK", "0")
     if not torch.distributed.is_initialized():
         torch.distributed.init_process_group("gloo")
-    cfg.model_wrapper_cfg = dict(type=_CPU_HINT)  # DDP without device ids
+    # MMEngine gives DDP a CUDA device unless the config says none.
+    cfg.model_wrapper_cfg = dict(type="MMDistributedDataParallel", device_ids=None)
 
 
 def train(cfg: Config, *, resume: bool | str = False, parents: list[str] | None = None) -> bool:

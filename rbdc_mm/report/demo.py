@@ -1,0 +1,157 @@
+"""The demo's jobs: what ``make demo`` trains, in which order, and how it goes on after an interrupt.
+
+Jobs are ordinary commands of the suite's own tools, each in its own process on one core, as many at
+a time as there are cores. A job that is done is known by the hash of its config and command.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from mmengine import Config
+
+from rbdc_mm.records import FINAL
+
+DONE = "job.json"
+SEEDS = (0, 1)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training command.
+
+    Attributes:
+        name: folder below the demo's root.
+        config: config file.
+        options: ``--cfg-options``.
+        weight: relative length, for the estimate of the time left.
+        result: the final checkpoint, below the job's folder.
+        needs: names of jobs that must be done before.
+    """
+
+    name: str
+    config: str
+    options: tuple[str, ...]
+    weight: float
+    result: str
+    needs: tuple[str, ...] = ()
+
+    def key(self, done: dict[str, str]) -> str:
+        """Changes with the resolved config, the options and whatever the needed jobs were."""
+        cfg = Config.fromfile(self.config, import_custom_modules=False)
+        needed = [done[name] for name in self.needs]
+        content = [cfg._cfg_dict.to_dict(), self.options, needed]
+        return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def demo_jobs(root: Path) -> list[Job]:
+    """All jobs of the demo, in an order in which they can run."""
+    jobs = []
+    for family, weights in (("deit_b", (2.0, 1.4, 5.0)), ("resnet18", (0.8, 0.6, 1.2))):
+        for seed in SEEDS:
+            arms = (
+                ("scratch", f"randomness.seed={seed}", FINAL),
+                ("scratch70", f"protocol.seed={seed}", f"target/{FINAL}"),
+                ("rbdc", f"protocol.seed={seed}", f"target/{FINAL}"),
+            )
+            for (arm, option, result), weight in zip(arms, weights, strict=True):
+                config = f"configs/tiny/{family}_{arm}_digits.py"
+                jobs.append(Job(f"{family}_{arm}/seed{seed}", config, (option,), weight, result))
+    by_name = {job.name: job for job in jobs}
+    detectors = []
+    for arm in ("scratch", "rbdc"):
+        source = by_name[f"resnet18_{arm}/seed0"]
+        checkpoint = root / source.name / source.result
+        option = f"model.backbone.init_cfg.checkpoint={checkpoint}"
+        config = f"configs/tiny/mask_rcnn_r18_{arm}_digit_scenes.py"
+        name = f"mask_rcnn_r18_{arm}/seed0"
+        detectors.append(Job(name, config, (option,), 5.0, FINAL, (source.name,)))
+    # The longest first, so that no core idles at the end; detectors as soon as they can.
+    jobs.sort(key=lambda job: (not job.name.startswith("resnet18"), -job.weight))
+    return jobs[:6] + detectors + jobs[6:]
+
+
+def run_jobs(jobs: Iterable[Job], root: Path, num_workers: int) -> None:
+    """Runs what is not done, ``num_workers`` at a time; each job logs to its own file.
+
+    Raises:
+        RuntimeError: a job failed; names it and its log. What runs beside it is stopped, and goes
+            on from its last checkpoint when the same command is given again.
+        KeyboardInterrupt: after the running jobs were stopped.
+    """
+    jobs = list(jobs)
+    done: dict[str, str] = {}
+    waiting = []
+    for job in jobs:
+        if all(name in done for name in job.needs) and _is_done(job, root, key := job.key(done)):
+            done[job.name] = key
+        else:
+            waiting.append(job)
+    print(f"{len(done)} of {len(jobs)} jobs are done already", flush=True)
+    total = sum(job.weight for job in waiting)
+    finished, started = 0.0, time.monotonic()
+    running: dict[subprocess.Popen, Job] = {}
+    try:
+        while waiting or running:
+            ready = [job for job in waiting if all(name in done for name in job.needs)]
+            while ready and len(running) < num_workers:
+                job = ready.pop(0)
+                waiting.remove(job)
+                running[_start(job, root)] = job
+                print(f"  start  {job.name}", flush=True)
+            time.sleep(0.2)
+            for process in [p for p in running if p.poll() is not None]:
+                job = running.pop(process)
+                log = root / "logs" / f"{job.name.replace('/', '-')}.log"
+                if process.returncode:
+                    raise RuntimeError(
+                        f"job {job.name} failed with exit code {process.returncode}; its log ends:\n"
+                        f"{_tail(log)}\n({log}; the same command goes on from here)"
+                    )
+                done[job.name] = job.key(done)
+                (root / job.name / DONE).write_text(json.dumps({"key": done[job.name]}))
+                finished += job.weight
+                passed = time.monotonic() - started
+                left = timedelta(seconds=round(passed * (total - finished) / finished))
+                print(
+                    f"  done   {job.name} ({timedelta(seconds=round(passed))} passed, "
+                    f"about {left} left)",
+                    flush=True,
+                )
+    finally:
+        for process in running:
+            process.send_signal(signal.SIGINT)
+        for process in running:
+            process.wait()
+
+
+def _is_done(job: Job, root: Path, key: str) -> bool:
+    marker = root / job.name / DONE
+    if not marker.is_file() or not (root / job.name / job.result).is_file():
+        return False
+    return json.loads(marker.read_text())["key"] == key
+
+
+def _start(job: Job, root: Path) -> subprocess.Popen:
+    """A job whose folder belongs to another config fails, with the keys that differ in its log."""
+    log = root / "logs" / f"{job.name.replace('/', '-')}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "tools/train.py", job.config, "--resume"]
+    command += ["--work-dir", str(root / job.name), "--cfg-options", *job.options]
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    with log.open("w") as file:
+        return subprocess.Popen(command, env=env, stdout=file, stderr=subprocess.STDOUT)
+
+
+def _tail(log: Path, num_lines: int = 15) -> str:
+    return "\n".join(log.read_text(errors="replace").splitlines()[-num_lines:])
