@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from helpers import build_classifier, randomise
 from mmengine import Config
 from skimage.io import imsave
 from torch import nn
 
+from helpers import build_classifier, randomise
 from rbdc_mm.cost import Ledger
 
 

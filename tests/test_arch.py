@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+
 from helpers import build_classifier, randomise, resnet_model, vit_model
 from rbdc_mm.arch import ResNetArch, ViTArch, axis_size, resolve, shapes_of
 from rbdc_mm.arch.axes import Rule
@@ -105,17 +106,17 @@ def test_resolve_names_tensor_axis_got_and_wanted():
         r"packed\): got 190, wanted 192",
     ):
         resolve(arch, wrong, "here")
-    with pytest.raises(ValueError, match="'backbone.extra' of shape .* is not part of"):
+    with pytest.raises(ValueError, match=r"'backbone.extra' of shape .* is not part of"):
         resolve(arch, shapes | {"backbone.extra": (1,)}, "here")
     del shapes["head.layers.head.bias"]
-    with pytest.raises(ValueError, match="'head.layers.head.bias' is missing"):
+    with pytest.raises(ValueError, match=r"'head.layers.head.bias' is missing"):
         resolve(arch, shapes, "here")
 
 
 def test_invalid_architectures():
     with pytest.raises(ValueError, match="num_heads=5 does not divide embed_dims=64"):
         ViTArch(64, 2, 5, 128)
-    with pytest.raises(ValueError, match="depth=19 .* wanted one of"):
+    with pytest.raises(ValueError, match=r"depth=19 .* wanted one of"):
         ResNetArch(19)
 
 

@@ -6,13 +6,13 @@ import logging
 
 import pytest
 import torch
-from checkpoint_helpers import save_checkpoint
-from helpers import resnet_model, vit_model
 from mmengine import Config
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 from torch import nn
 
+from checkpoint_helpers import save_checkpoint
+from helpers import resnet_model, vit_model
 from rbdc_mm.checkpoint.classifiers import build_classifier, load_classifier
 from rbdc_mm.checkpoint.files import load_file, read_checkpoint
 from rbdc_mm.checkpoint.grow import grow_checkpoint

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from mmengine import Config
+
 from rbdc_mm.protocol.budgets import epochs_by_policy
 from rbdc_mm.protocol.rbdc import RBDC, Scratch, protocol_of
 from rbdc_mm.protocol.stage_config import stage_config
@@ -81,7 +82,9 @@ def test_plan_charges_every_node():
 
 
 def test_branching_per_level_and_block_norm():
-    cfg = target_config(branching=(4, 2), norm="block", policy=dict(type="epochs", epochs=(1, 1, 1)))
+    cfg = target_config(
+        branching=(4, 2), norm="block", policy=dict(type="epochs", epochs=(1, 1, 1))
+    )
     plan = protocol_of(cfg).plan(cfg, 10)
     assert len(plan.stages) == 8 + 2 + 1
     assert [s.arch.norm_blocks for s in plan.stages][7:] == [(), (8,) * 4, (8,) * 4, (8,) * 8]

@@ -8,11 +8,11 @@ import re
 import numpy as np
 import pytest
 import torch
-from checkpoint_helpers import image_folder, save_checkpoint, save_config
-from helpers import resnet_model, vit_model
 from mmengine import Config
 from mmengine.runner import Runner
 
+from checkpoint_helpers import image_folder, save_checkpoint, save_config
+from helpers import resnet_model, vit_model
 from rbdc_mm.checkpoint import files
 from rbdc_mm.checkpoint.arch_of import arch_of, model_with_arch
 from rbdc_mm.checkpoint.classifiers import image_batches

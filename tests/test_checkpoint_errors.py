@@ -7,10 +7,10 @@ import re
 
 import pytest
 import torch
-from checkpoint_helpers import save_checkpoint
-from helpers import resnet_model, vit_model
 from mmengine import Config
 
+from checkpoint_helpers import save_checkpoint
+from helpers import resnet_model, vit_model
 from rbdc_mm.checkpoint.arch_of import arch_of
 from rbdc_mm.checkpoint.files import load_file
 from rbdc_mm.checkpoint.grow import grow_checkpoint

@@ -6,8 +6,9 @@ import re
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
 from mmengine import Config
+
+from conftest import ROOT
 from rbdc_mm.cost import format_flops
 from rbdc_mm.models.cost_of import model_cost
 from rbdc_mm.protocol.cli import dry_run

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+
 from helpers import build_classifier, randomise, resnet_model, vit_model
 from rbdc_mm.arch import ViTArch
 from rbdc_mm.checkpoint.arch_of import arch_of, model_with_arch
@@ -71,9 +72,7 @@ VIT_SETTINGS = {
 @pytest.mark.parametrize("setting", VIT_SETTINGS)
 @pytest.mark.parametrize("heads", [(2, 2), (2, 2, 2), (1, 3)], ids=str)
 def test_block_layer_norm_coupling_is_exact(setting, heads):
-    models = [
-        vit_model(embed_dims=8 * h, num_heads=h, **VIT_SETTINGS[setting]) for h in heads
-    ]
+    models = [vit_model(embed_dims=8 * h, num_heads=h, **VIT_SETTINGS[setting]) for h in heads]
     parents = make_parents(models)
     model = coupled_model(models, parents, norm="block")
     assert gap_to_mean(model, parents) < 1e-10
@@ -124,10 +123,14 @@ def test_corrections_move_the_coupling_towards_the_mean():
     arches = [arch_of(m) for m in models]
     gaps = []
     for seed in (1, 3, 5, 7):
-        parents = [randomise(build_classifier(models[0]), s).double().eval() for s in (seed, seed + 1)]
+        parents = [
+            randomise(build_classifier(models[0]), s).double().eval() for s in (seed, seed + 1)
+        ]
         scales = norm_scales(arches, parents, [images()], logits, center=True)
         kinds = {}, dict(mode="corrected"), dict(mode="corrected", norm_scales=scales)
-        gaps.append([gap_to_mean(coupled_model(models, parents, **kind), parents) for kind in kinds])
+        gaps.append(
+            [gap_to_mean(coupled_model(models, parents, **kind), parents) for kind in kinds]
+        )
     plain, centred, both = torch.tensor(gaps).mean(0).tolist()
     assert both < centred < plain
     assert set(scales[0]) == {
@@ -213,7 +216,7 @@ def test_other_bad_input():
         couple([vit, vit], [{}, {}], ["a", "b"], center=True)
     with pytest.raises(ValueError, match="unknown mode 'papr'"):
         couple([vit, vit], [{}, {}], ["a", "b"], mode="papr")
-    with pytest.raises(ValueError, match="layer scale .* is zero in 1 of 32 channels"):
+    with pytest.raises(ValueError, match=r"layer scale .* is zero in 1 of 32 channels"):
         model = vit_model(layer_scale_init_value=0.1)
         state = build_classifier(model).state_dict()
         state["backbone.layers.0.attn.gamma1.weight"][3] = 0

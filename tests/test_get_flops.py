@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers import resnet_model, vit_model
 from mmengine.config import Config
 
+from helpers import resnet_model, vit_model
 from rbdc_mm.cost import count_flops, resnet_macs, vit_macs
 from rbdc_mm.models.cost_of import (
     build_on_meta,

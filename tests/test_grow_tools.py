@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from checkpoint_helpers import image_folder, save_checkpoint, save_config
-from helpers import resnet_model, vit_model
 from mmengine import Config
 
+from checkpoint_helpers import image_folder, save_checkpoint, save_config
+from helpers import resnet_model, vit_model
 from rbdc_mm.arch import shapes_of
 from rbdc_mm.checkpoint.classifiers import load_classifier
 from rbdc_mm.checkpoint.files import load_file, read_checkpoint

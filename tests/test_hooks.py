@@ -11,6 +11,7 @@ from pathlib import Path
 import mmpretrain
 import pytest
 import torch
+
 from rbdc_mm.checkpoint.files import load_file
 from rbdc_mm.cost import Ledger
 from rbdc_mm.hooks import BudgetStopHook, GrowthHook
@@ -103,7 +104,9 @@ def test_growth_hook_refuses_before_training(digits, tmp_path, parents):
     cfg.model.backbone.arch.embed_dims = 48
     cfg.model.backbone.arch.num_heads = 12
     cfg.model.head.in_channels = 48
-    with pytest.raises(ValueError, match=r"do not grow to the target.*embed_dims=48 \(parents give 32"):
+    with pytest.raises(
+        ValueError, match=r"do not grow to the target.*embed_dims=48 \(parents give 32"
+    ):
         train(cfg)
     cfg = coupled_config(digits, tmp_path / "b", [parents[0], "nowhere.pth"])
     with pytest.raises(FileNotFoundError, match=r"nowhere\.pth does not exist"):
@@ -140,7 +143,9 @@ def test_budget_stop(digits, tmp_path):
     assert list(json.loads((tmp_path / "a" / "run.json").read_text())["history"]) == ["2"]
     cfg = tiny_config(digits, tmp_path / "b", epochs=4)
     cfg.custom_hooks.append(dict(hook, max_pflops=0.5 * epoch / 1e15))
-    with pytest.raises(ValueError, match=r"does not pay for one epoch.*the least that works is") as e:
+    with pytest.raises(
+        ValueError, match=r"does not pay for one epoch.*the least that works is"
+    ) as e:
         train(cfg)
     assert f"{epoch / 1e15:.6g}" in str(e.value)
     with pytest.raises(ValueError, match="unknown total 'all'"):
@@ -162,7 +167,9 @@ def test_ledger_refuses_another_image_size(digits, tmp_path):
     cfg = tiny_config(digits, tmp_path, epochs=1)
     cfg.param_scheduler = None
     cfg.default_hooks.ledger.image_size = (48, 48)
-    with pytest.raises(ValueError, match=r"counted at \(48, 48\) pixels, the loader gives \(32, 32\)"):
+    with pytest.raises(
+        ValueError, match=r"counted at \(48, 48\) pixels, the loader gives \(32, 32\)"
+    ):
         train(cfg)
 
 
@@ -179,9 +186,7 @@ def test_loaded_weights_without_a_ledger_make_a_lower_bound(digits, tmp_path, pa
     assert ledger(tmp_path / "a").is_lower_bound
     cfg = tiny_config(digits, tmp_path / "b", epochs=1)
     cfg.param_scheduler = None
-    cfg.model.backbone.init_cfg = dict(
-        type="Pretrained", checkpoint=parents[0], prefix="backbone."
-    )
+    cfg.model.backbone.init_cfg = dict(type="Pretrained", checkpoint=parents[0], prefix="backbone.")
     train(cfg)
     found = ledger(tmp_path / "b")
     assert not found.is_lower_bound and found.total > found.target_only
@@ -191,9 +196,7 @@ def test_a_backbone_of_another_width_is_refused(digits, tmp_path, parents):
     """MMEngine would only warn about it and train from a random start."""
     cfg = coupled_config(digits, tmp_path, parents)
     cfg.custom_hooks = []
-    cfg.model.backbone.init_cfg = dict(
-        type="Pretrained", checkpoint=parents[0], prefix="backbone."
-    )
+    cfg.model.backbone.init_cfg = dict(type="Pretrained", checkpoint=parents[0], prefix="backbone.")
     with pytest.raises(ValueError, match=r"does not fit the backbone: .*got \(.*16.*wanted \(.*32"):
         train(cfg)
 

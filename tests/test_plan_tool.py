@@ -7,10 +7,10 @@ import logging
 from pathlib import Path
 
 import pytest
-from helpers import vit_model
 from matplotlib.patches import FancyBboxPatch
 from PIL import Image
 
+from helpers import vit_model
 from rbdc_mm.arch import ResNetArch, ViTArch
 from rbdc_mm.protocol.plan import Plan, Stage
 from rbdc_mm.report.plan_picture import draw_plan, save_plan_picture

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
+
 from rbdc_mm.checkpoint.files import load_file
 from rbdc_mm.cost import Ledger
 from rbdc_mm.protocol.launch import train
@@ -71,7 +72,9 @@ def test_leaves_differ_and_the_target_starts_from_their_coupling(finished):
     key = "backbone.layers.0.ffn.layers.1.weight"
     grown = load_file(finished / "target" / "grown.pth")
     block = grown["state_dict"][key]
-    assert torch.equal(block[:8, :16], leaves[0][key]) and torch.equal(block[8:, 16:], leaves[1][key])
+    assert torch.equal(block[:8, :16], leaves[0][key]) and torch.equal(
+        block[8:, 16:], leaves[1][key]
+    )
     assert not torch.equal(leaves[0][key], leaves[1][key])
     assert not block[:8, 16:].any()
     assert [p["weights"] for p in grown["meta"]["grown"]["parents"]] == ["ema", "ema"]
@@ -97,8 +100,11 @@ def test_a_moved_work_dir_is_still_recognised(finished, digits, tmp_path, capsys
 def test_another_config_in_the_same_work_dir(finished, digits):
     cfg = tiny_protocol(digits, finished)
     cfg.optim_wrapper.optimizer.lr = 0.5
-    with pytest.raises(ValueError, match=r"belongs to another config: optim_wrapper.optimizer.lr is "
-                       r"0.002 there, 0.5 here.*another --work-dir"):  # fmt: skip
+    wanted = (
+        r"belongs to another config: optim_wrapper.optimizer.lr is 0.002 there, 0.5 here"
+        r".*another --work-dir"
+    )
+    with pytest.raises(ValueError, match=wanted):
         run_protocol(cfg)
 
 
@@ -217,9 +223,10 @@ def test_corrections_and_block_norm_run(digits, tmp_path):
     coupling = dict(mode="corrected", calibrate=1)
     run_protocol(tiny_protocol(digits, tmp_path / "cal", coupling=coupling, policy=policy))
     run_protocol(tiny_protocol(digits, tmp_path / "block", norm="block", policy=policy))
-    assert ledger(tmp_path / "cal" / "target").total > make_plan(
-        tiny_protocol(digits, tmp_path / "cal", policy=policy)
-    ).flops
+    assert (
+        ledger(tmp_path / "cal" / "target").total
+        > make_plan(tiny_protocol(digits, tmp_path / "cal", policy=policy)).flops
+    )
     model = weights(tmp_path / "block" / "target" / "grown.pth")
     assert model["backbone.ln1.weight"].shape == (16,)
     stages = prepare(

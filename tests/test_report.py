@@ -327,7 +327,9 @@ def test_same_runs_same_bytes_and_nothing_out_of_date(runs, tmp_path):
         f"{kind}.{suffix}" for kind in ("classification", "detection") for suffix in ("csv", "md")
     ]
     assert sorted(first) == sorted(names)
-    with matplotlib.rc_context({"font.size": 20, "axes.facecolor": "black"}):  # somebody's own settings
+    with matplotlib.rc_context(
+        {"font.size": 20, "axes.facecolor": "black"}
+    ):  # somebody's own settings
         aggregate([runs.root], out)
     assert {path.name: path.read_bytes() for path in out.iterdir()} == first
     aggregate([runs.root / "det-rbdc"], out)

@@ -19,7 +19,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--root", default="work_dirs/demo", help="folder of runs and results")
     parser.add_argument(
-        "--workers", type=int, default=min(2, os.cpu_count() or 1), help="jobs at a time, a core each"
+        "--workers",
+        type=int,
+        default=min(2, os.cpu_count() or 1),
+        help="jobs at a time, a core each",
     )
     args = parser.parse_args()
     started = time.monotonic()

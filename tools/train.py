@@ -37,9 +37,7 @@ def parse_args() -> argparse.Namespace:
         action=DictAction,
         help="override settings of the config: key=value pairs, nested keys with dots",
     )
-    parser.add_argument(
-        "--launcher", choices=["none", "pytorch", "slurm", "mpi"], default="none"
-    )
+    parser.add_argument("--launcher", choices=["none", "pytorch", "slurm", "mpi"], default="none")
     parser.add_argument("--local_rank", "--local-rank", type=int, default=0)
     return parser.parse_args()
 

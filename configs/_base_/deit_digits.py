@@ -1,55 +1,67 @@
 # The tiny twin of deit_in1k.py: the same recipe on data/digits (tools/make_data.py digits), with an
 # EMA and an augmentation light enough for a few hundred steps. DeiT-B becomes a ViT 64 wide.
-_base_ = ['./deit_in1k.py']
+_base_ = ["./deit_in1k.py"]
 
 num_train_samples = 1200
 
 model = dict(
     backbone=dict(
         arch=dict(
-            _delete_=True, embed_dims=64, num_layers=4, num_heads=8, feedforward_channels=256),
+            _delete_=True, embed_dims=64, num_layers=4, num_heads=8, feedforward_channels=256
+        ),
         img_size=32,
         patch_size=8,
-        drop_path_rate=0.0),
+        drop_path_rate=0.0,
+    ),
     head=dict(num_classes=10, in_channels=64),
-    train_cfg=dict(_delete_=True))
+    train_cfg=dict(_delete_=True),
+)
 
 data_preprocessor = dict(_delete_=True, num_classes=10, mean=[80] * 3, std=[95] * 3, to_rgb=True)
 train_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='RandomCrop', crop_size=32, padding=3),
-    dict(type='PackInputs'),
+    dict(type="LoadImageFromFile"),
+    dict(type="RandomCrop", crop_size=32, padding=3),
+    dict(type="PackInputs"),
 ]
-test_pipeline = [dict(type='LoadImageFromFile'), dict(type='PackInputs')]
+test_pipeline = [dict(type="LoadImageFromFile"), dict(type="PackInputs")]
 train_dataloader = dict(
     batch_size=64,
     num_workers=0,
     persistent_workers=False,
     dataset=dict(
-        _delete_=True, type='CustomDataset', data_root='data/digits', data_prefix='train',
-        pipeline=train_pipeline))
+        _delete_=True,
+        type="CustomDataset",
+        data_root="data/digits",
+        data_prefix="train",
+        pipeline=train_pipeline,
+    ),
+)
 val_dataloader = dict(
     batch_size=200,
     num_workers=0,
     persistent_workers=False,
     dataset=dict(
-        _delete_=True, type='CustomDataset', data_root='data/digits', data_prefix='val',
-        pipeline=test_pipeline))
+        _delete_=True,
+        type="CustomDataset",
+        data_root="data/digits",
+        data_prefix="val",
+        pipeline=test_pipeline,
+    ),
+)
 test_dataloader = val_dataloader
 
 optim_wrapper = dict(optimizer=dict(lr=2e-3))
 train_cfg = dict(max_epochs=40, val_interval=20)
 custom_hooks = [
-    dict(type='EMAHook', momentum=0.02, priority='ABOVE_NORMAL'),
-    dict(type='rbdc_mm.EpochSeedHook'),
+    dict(type="EMAHook", momentum=0.02, priority="ABOVE_NORMAL"),
+    dict(type="rbdc_mm.EpochSeedHook"),
 ]
 param_scheduler = [
-    dict(type='LinearLR', start_factor=1e-3, by_epoch=True, end=4, convert_to_iter_based=True),
+    dict(type="LinearLR", start_factor=1e-3, by_epoch=True, end=4, convert_to_iter_based=True),
     dict(
-        type='CosineAnnealingLR', eta_min=1e-5, by_epoch=True, begin=4,
-        convert_to_iter_based=True),
+        type="CosineAnnealingLR", eta_min=1e-5, by_epoch=True, begin=4, convert_to_iter_based=True
+    ),
 ]
 randomness = dict(seed=0)
-default_hooks = dict(
-    logger=dict(interval=19), checkpoint=dict(interval=5, max_keep_ckpts=2))
+default_hooks = dict(logger=dict(interval=19), checkpoint=dict(interval=5, max_keep_ckpts=2))
 log_processor = dict(window_size=10)

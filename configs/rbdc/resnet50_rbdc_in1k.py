@@ -1,16 +1,19 @@
-# ResNet-50 by RBDC on ImageNet-1k: 2 x ResNet-50 at half width -> ResNet-50, at 0.70 of the FLOPs from scratch.
+# ResNet-50 by RBDC on ImageNet-1k: 2 x ResNet-50 at half width -> ResNet-50, at 0.70 of
+# the FLOPs from scratch.
 #   tools/dist_train.sh configs/rbdc/resnet50_rbdc_in1k.py 8
 #   tools/plan.py configs/rbdc/resnet50_rbdc_in1k.py   (the plan, without running it)
 # Needs: data/imagenet (train/ and val/); 8 GPUs x 256 images
 # Costs: 6.534 EFLOPs of training (tools/plan.py), all stages; hours on GPUs not measured
-# Expect: not run here; the paper (arXiv 2605.23656) reports similar accuracy to scratch at 30% fewer FLOPs
-_base_ = ['../scratch/resnet50_in1k.py']
+# Expect: not run here; the paper (arXiv 2605.23656) reports similar accuracy to scratch
+#         at 30% fewer FLOPs
+_base_ = ["../scratch/resnet50_in1k.py"]
 
-method = 'rbdc'
-runner_type = 'rbdc_mm.ProtocolRunner'  # so that OpenMMLab's own tools/train.py runs it as well
+method = "rbdc"
+runner_type = "rbdc_mm.ProtocolRunner"  # so that OpenMMLab's own tools/train.py runs it as well
 protocol = dict(
-    type='RBDC',
+    type="RBDC",
     depth=1,
     branching=2,
-    policy=dict(type='uniform_epochs', budget=0.70),
-    coupling=dict(mode='paper'))
+    policy=dict(type="uniform_epochs", budget=0.70),
+    coupling=dict(mode="paper"),
+)

@@ -3,7 +3,7 @@
 # Needs: data/digits (tools/make_data.py digits); a CPU
 # Costs: 730.198 GFLOPs of training (tools/plan.py), all stages, minutes on one core
 # Expect: results/demo_cpu/ has what `make demo` measured
-_base_ = ['./deit_b_scratch_digits.py']
+_base_ = ["./deit_b_scratch_digits.py"]
 
-runner_type = 'rbdc_mm.ProtocolRunner'
-protocol = dict(type='Scratch', policy=dict(type='uniform_epochs', budget=0.70))
+runner_type = "rbdc_mm.ProtocolRunner"
+protocol = dict(type="Scratch", policy=dict(type="uniform_epochs", budget=0.70))

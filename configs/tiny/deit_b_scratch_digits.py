@@ -3,6 +3,6 @@
 # Needs: data/digits (tools/make_data.py digits); a CPU
 # Costs: 1.043 TFLOPs of training (tools/get_flops.py), minutes on one core
 # Expect: results/demo_cpu/ has what `make demo` measured
-_base_ = ['../_base_/deit_digits.py']
+_base_ = ["../_base_/deit_digits.py"]
 
-method = 'scratch'
+method = "scratch"

@@ -3,13 +3,14 @@
 # Needs: data/digits (tools/make_data.py digits); a CPU
 # Costs: 198.684 GFLOPs of training (tools/plan.py), all stages, minutes on one core
 # Expect: not measured; the tests run it for a few steps
-_base_ = ['./deit_s_scratch_digits.py']
+_base_ = ["./deit_s_scratch_digits.py"]
 
-method = 'rbdc'
-runner_type = 'rbdc_mm.ProtocolRunner'
+method = "rbdc"
+runner_type = "rbdc_mm.ProtocolRunner"
 protocol = dict(
-    type='RBDC',
+    type="RBDC",
     depth=1,
     branching=2,
-    policy=dict(type='uniform_epochs', budget=0.70),
-    coupling=dict(mode='paper'))
+    policy=dict(type="uniform_epochs", budget=0.70),
+    coupling=dict(mode="paper"),
+)

@@ -3,10 +3,11 @@
 # Needs: data/digits (tools/make_data.py digits); a CPU
 # Costs: 80.299 GFLOPs of training (tools/get_flops.py), minutes on one core
 # Expect: not measured; the tests run it for a few steps
-_base_ = ['../_base_/deit_digits.py']
+_base_ = ["../_base_/deit_digits.py"]
 
-method = 'scratch'
+method = "scratch"
 
 model = dict(
     backbone=dict(arch=dict(embed_dims=16, num_heads=2, feedforward_channels=64)),
-    head=dict(in_channels=16))
+    head=dict(in_channels=16),
+)

@@ -1,14 +1,20 @@
 # Mask R-CNN on digit_scenes, backbone the ViT 64 wide pretrained on digits by RBDC.
 #   tools/train.py configs/tiny/mask_rcnn_deit_b_rbdc_digit_scenes.py
-# Needs: data/digit_scenes (tools/make_data.py digit_scenes); a CPU, work_dirs/deit_b_rbdc_digits/target/final.pth
+# Needs: data/digit_scenes (tools/make_data.py digit_scenes); a CPU;
+#        work_dirs/deit_b_rbdc_digits/target/final.pth
 #        (from `tools/train.py configs/tiny/deit_b_rbdc_digits.py`)
 # Costs: 11.157 TFLOPs of training (tools/get_flops.py), minutes on one core
 # Expect: not measured; the tests run it for a few steps
-_base_ = ['../_base_/mask_rcnn_vit_digit_scenes.py']
+_base_ = ["../_base_/mask_rcnn_vit_digit_scenes.py"]
 
-method = 'rbdc'
-checkpoint_from = 'tools/train.py configs/tiny/deit_b_rbdc_digits.py'
+method = "rbdc"
+checkpoint_from = "tools/train.py configs/tiny/deit_b_rbdc_digits.py"
 model = dict(
     backbone=dict(
         init_cfg=dict(
-            type='Pretrained', checkpoint='work_dirs/deit_b_rbdc_digits/target/final.pth', prefix='backbone.')))
+            type="Pretrained",
+            checkpoint="work_dirs/deit_b_rbdc_digits/target/final.pth",
+            prefix="backbone.",
+        )
+    )
+)

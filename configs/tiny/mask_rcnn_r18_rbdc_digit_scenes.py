@@ -1,14 +1,20 @@
 # Mask R-CNN on digit_scenes, backbone ResNet-18 pretrained on digits by RBDC.
 #   tools/train.py configs/tiny/mask_rcnn_r18_rbdc_digit_scenes.py
-# Needs: data/digit_scenes (tools/make_data.py digit_scenes); a CPU, work_dirs/resnet18_rbdc_digits/target/final.pth
+# Needs: data/digit_scenes (tools/make_data.py digit_scenes); a CPU;
+#        work_dirs/resnet18_rbdc_digits/target/final.pth
 #        (from `tools/train.py configs/tiny/resnet18_rbdc_digits.py`)
 # Costs: 4.924 TFLOPs of training (tools/get_flops.py), minutes on one core
 # Expect: results/demo_cpu/ has what `make demo` measured
-_base_ = ['../_base_/mask_rcnn_digit_scenes.py']
+_base_ = ["../_base_/mask_rcnn_digit_scenes.py"]
 
-method = 'rbdc'
-checkpoint_from = 'tools/train.py configs/tiny/resnet18_rbdc_digits.py'
+method = "rbdc"
+checkpoint_from = "tools/train.py configs/tiny/resnet18_rbdc_digits.py"
 model = dict(
     backbone=dict(
         init_cfg=dict(
-            type='Pretrained', checkpoint='work_dirs/resnet18_rbdc_digits/target/final.pth', prefix='backbone.')))
+            type="Pretrained",
+            checkpoint="work_dirs/resnet18_rbdc_digits/target/final.pth",
+            prefix="backbone.",
+        )
+    )
+)

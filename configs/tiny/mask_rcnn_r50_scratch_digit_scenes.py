@@ -1,14 +1,20 @@
 # Mask R-CNN on digit_scenes, backbone ResNet-50 pretrained on digits from scratch.
 #   tools/train.py configs/tiny/mask_rcnn_r50_scratch_digit_scenes.py
-# Needs: data/digit_scenes (tools/make_data.py digit_scenes); a CPU, work_dirs/resnet50_scratch_digits/final.pth
+# Needs: data/digit_scenes (tools/make_data.py digit_scenes); a CPU;
+#        work_dirs/resnet50_scratch_digits/final.pth
 #        (from `tools/train.py configs/tiny/resnet50_scratch_digits.py`)
 # Costs: 6.068 TFLOPs of training (tools/get_flops.py), minutes on one core
 # Expect: not measured; the tests run it for a few steps
-_base_ = ['../_base_/mask_rcnn_r50_digit_scenes.py']
+_base_ = ["../_base_/mask_rcnn_r50_digit_scenes.py"]
 
-method = 'scratch'
-checkpoint_from = 'tools/train.py configs/tiny/resnet50_scratch_digits.py'
+method = "scratch"
+checkpoint_from = "tools/train.py configs/tiny/resnet50_scratch_digits.py"
 model = dict(
     backbone=dict(
         init_cfg=dict(
-            type='Pretrained', checkpoint='work_dirs/resnet50_scratch_digits/final.pth', prefix='backbone.')))
+            type="Pretrained",
+            checkpoint="work_dirs/resnet50_scratch_digits/final.pth",
+            prefix="backbone.",
+        )
+    )
+)

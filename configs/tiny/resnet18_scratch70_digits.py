@@ -3,7 +3,7 @@
 # Needs: data/digits (tools/make_data.py digits); a CPU
 # Costs: 258.590 GFLOPs of training (tools/plan.py), all stages, minutes on one core
 # Expect: results/demo_cpu/ has what `make demo` measured
-_base_ = ['./resnet18_scratch_digits.py']
+_base_ = ["./resnet18_scratch_digits.py"]
 
-runner_type = 'rbdc_mm.ProtocolRunner'
-protocol = dict(type='Scratch', policy=dict(type='uniform_epochs', budget=0.70))
+runner_type = "rbdc_mm.ProtocolRunner"
+protocol = dict(type="Scratch", policy=dict(type="uniform_epochs", budget=0.70))

@@ -3,8 +3,8 @@
 # Needs: data/digits (tools/make_data.py digits); a CPU
 # Costs: 369.414 GFLOPs of training (tools/get_flops.py), minutes on one core
 # Expect: results/demo_cpu/ has what `make demo` measured
-_base_ = ['../_base_/resnet_digits.py']
+_base_ = ["../_base_/resnet_digits.py"]
 
-method = 'scratch'
+method = "scratch"
 
 model = dict(backbone=dict(depth=18), head=dict(in_channels=128))

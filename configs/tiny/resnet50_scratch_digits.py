@@ -3,6 +3,6 @@
 # Needs: data/digits (tools/make_data.py digits); a CPU
 # Costs: 787.562 GFLOPs of training (tools/get_flops.py), minutes on one core
 # Expect: not measured; the tests run it for a few steps
-_base_ = ['../_base_/resnet_digits.py']
+_base_ = ["../_base_/resnet_digits.py"]
 
-method = 'scratch'
+method = "scratch"

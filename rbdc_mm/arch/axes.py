@@ -43,7 +43,9 @@ class Axis:
         if self.role == "fix":
             return "fixed"
         packed = f" x {self.pack} packed" if self.pack > 1 else ""
-        return f"{'out of the layer into' if self.role == 'out' else 'in from'} {self.space}{packed}"
+        return (
+            f"{'out of the layer into' if self.role == 'out' else 'in from'} {self.space}{packed}"
+        )
 
 
 @dataclass(frozen=True)

@@ -92,7 +92,7 @@ class ResNetArch:
         return rules
 
     def _block_table(self, source: str, target: str) -> dict[str, Rule]:
-        inner = ["block{s}.{b}.conv%d" % c for c in range(1, self.convs_per_block)]
+        inner = [f"block{{s}}.{{b}}.conv{c}" for c in range(1, self.convs_per_block)]
         kernels = (3, 3) if self.convs_per_block == 2 else (1, 3, 1)
         widths = [source, *inner, target]
         table = {}

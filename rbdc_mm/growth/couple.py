@@ -153,7 +153,9 @@ def _check_pair(first: Arch, other: Arch, first_name: str, other_name: str) -> N
         if key not in shapes or key not in other_shapes:
             got = {first_name: shapes.get(key), other_name: other_shapes.get(key)}
             listed = ", ".join(f"{name}: {shape or 'absent'}" for name, shape in got.items())
-            raise ValueError(f"{both} differ in tensor {key!r} ({listed}); {_differences(first, other)}")
+            raise ValueError(
+                f"{both} differ in tensor {key!r} ({listed}); {_differences(first, other)}"
+            )
     spaces = first.spaces()
     for key, rule in first.rules().items():
         shape, other_shape = shapes[key], other_shapes[key]

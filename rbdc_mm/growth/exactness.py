@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 
@@ -69,10 +70,10 @@ def _layer_norm_reasons(
         written = parent_maps.write["residual"]
         inner = getattr(parent, "norm_blocks", ()) or (parent.spaces()["residual"].size,)
         inner_edges = torch.tensor([0, *inner]).cumsum(0)
-        for start, stop in zip(inner_edges, inner_edges[1:], strict=False):
+        for start, stop in pairwise(inner_edges):
             in_piece = (written.source >= start) & (written.source < stop)
             pieces.append(set(written.target[in_piece].tolist()))
-    wanted = [set(range(int(a), int(b))) for a, b in zip(edges, edges[1:], strict=False)]
+    wanted = [set(range(int(a), int(b))) for a, b in pairwise(edges)]
     if sorted(map(min, pieces)) == sorted(map(min, wanted)) and all(p in wanted for p in pieces):
         return []
     return [

@@ -1,4 +1,4 @@
-"""Registered hooks: growth before a run, the ledger, the record, a budget, reproducible resuming."""
+"""Registered hooks: growth, the ledger, the run record, a budget, reproducible resuming."""
 
 from rbdc_mm.hooks.budget_stop import BudgetStopHook
 from rbdc_mm.hooks.epoch_seed import EpochSeedHook

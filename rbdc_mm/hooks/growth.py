@@ -36,9 +36,7 @@ class GrowthHook(Hook):
 
     priority = "VERY_HIGH"
 
-    def __init__(
-        self, parents: Sequence[str], operator: str = "couple", **options: Any
-    ) -> None:
+    def __init__(self, parents: Sequence[str], operator: str = "couple", **options: Any) -> None:
         OPERATORS[operator]  # an unknown name fails here, before data are loaded
         self.parents = list(parents)
         self.operator = operator

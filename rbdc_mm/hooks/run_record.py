@@ -42,7 +42,9 @@ class RunRecordHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Takes over the record of the run that is resumed."""
         earlier = [self._read(runner)]
-        broadcast_object_list(earlier)  # every rank must decide alike whether to evaluate at the end
+        broadcast_object_list(
+            earlier
+        )  # every rank must decide alike whether to evaluate at the end
         ledger, done = ledger_hook(runner).ledger, _progress(runner)
         if earlier[0] and earlier[0]["ledger"]["run_id"] == ledger.run_id:
             self._earlier_s = earlier[0]["wall_s"]

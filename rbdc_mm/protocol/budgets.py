@@ -29,7 +29,9 @@ def shares(level_flops: Sequence[int], total: float, shares: Sequence[float]) ->
     """``shares[l]`` of the budget for level l, leaves first; shares add up to 1."""
     _check_length("shares", shares, level_flops)
     if abs(sum(shares) - 1) > 1e-6 or min(shares) <= 0:
-        raise ValueError(f"shares={tuple(shares)} add up to {sum(shares):g}: wanted 1, all positive")
+        raise ValueError(
+            f"shares={tuple(shares)} add up to {sum(shares):g}: wanted 1, all positive"
+        )
     least = max(flops / share for flops, share in zip(level_flops, shares, strict=True))
     if total < least:
         raise _TooSmall(least)

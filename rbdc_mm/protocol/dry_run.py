@@ -185,7 +185,7 @@ def _evaluator(evaluator: Any) -> None:
     Evaluator([{k: v for k, v in dict(m).items() if k != "ann_file"} for m in metrics])
 
 
-class _part:  # noqa: N801
+class _part:
     """Names the part of the config in whatever building it raises."""
 
     def __init__(self, name: str) -> None:

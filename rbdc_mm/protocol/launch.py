@@ -52,7 +52,7 @@ def apply_options(
 
 
 def init_distributed(cfg: Config) -> None:
-    """Joins the process group; on machines without CUDA by gloo, which MMEngine cannot do itself."""
+    """Joins the process group; without CUDA by gloo, which MMEngine cannot do."""
     if cfg.launcher == "none" or torch.cuda.is_available():
         return
     if cfg.launcher != "pytorch":

@@ -81,7 +81,16 @@ class Plan:
 
     def table(self) -> str:
         """The plan as text: a line per stage, then the totals."""
-        head = ("stage", "width", "params (M)", "epochs", "GFLOPs/sample", "PFLOPs", "share", "seed")
+        head = (
+            "stage",
+            "width",
+            "params (M)",
+            "epochs",
+            "GFLOPs/sample",
+            "PFLOPs",
+            "share",
+            "seed",
+        )
         rows = [
             (
                 s.name,
@@ -107,12 +116,12 @@ class Plan:
         return "\n".join(lines + self._totals())
 
     def _totals(self) -> list[str]:
-        s = self.target
+        s, ratio = self.target, self.flops / self.scratch_flops
         lines = [
             "",
             f"training FLOPs (forward and backward, 2 per multiply-add), {s.num_samples} images "
             "an epoch",
-            f"total    {format_flops(self.flops)} = {self.flops / self.scratch_flops:.4f} of scratch",
+            f"total    {format_flops(self.flops)} = {ratio:.4f} of scratch",
             f"scratch  {format_flops(self.scratch_flops)} "
             f"({self.scratch_epochs} epochs of {s.flops_per_sample / 1e9:.4g} GFLOPs a sample)",
         ]

@@ -79,9 +79,7 @@ class RBDC:
         counts = [1]
         for factor in reversed(factors):
             counts.insert(0, counts[0] * factor)
-        epoch_flops = [
-            n * num_samples * c.train_flops for n, c in zip(counts, costs, strict=True)
-        ]
+        epoch_flops = [n * num_samples * c.train_flops for n, c in zip(counts, costs, strict=True)]
         scratch_flops = scratch_epochs * num_samples * costs[-1].train_flops
         epochs = epochs_by_policy(self.policy, epoch_flops, scratch_flops)
         stages: list[Stage] = []
@@ -155,7 +153,7 @@ def stage_name(level: int, index: int, depth: int) -> str:
 
 
 def narrowed(arch: Arch, factor: int) -> Arch:
-    """``arch`` with every growing width divided by ``factor``; ValueError if one is not divisible."""
+    """``arch`` with every width divided by ``factor``; ValueError if one is not divisible."""
     if isinstance(arch, ResNetArch):
         widths = ["base_channels"]
     else:

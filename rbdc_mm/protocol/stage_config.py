@@ -92,7 +92,7 @@ class _Scale:
         scaled = dict(scheduler)
         if not scaled.get("by_epoch", True):
             for key in ("begin", "end", "T_max", "total_iters"):
-                if isinstance(scaled.get(key), int) and 0 < scaled[key]:
+                if isinstance(scaled.get(key), int) and scaled[key] > 0:
                     scaled[key] = max(1, round(scaled[key] * self.ratio))
             return scaled
         for key in ("begin", "end"):

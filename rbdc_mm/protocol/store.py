@@ -1,4 +1,4 @@
-"""What is done: recognises finished runs by content, and work dirs that belong to another config."""
+"""What is done: recognises finished runs by content, and work dirs of another config."""
 
 from __future__ import annotations
 

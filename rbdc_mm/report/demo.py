@@ -1,4 +1,4 @@
-"""The demo's jobs: what ``make demo`` trains, in which order, and how it goes on after an interrupt.
+"""The demo's jobs: what ``make demo`` trains, in which order, how it goes on when interrupted.
 
 Jobs are ordinary commands of the suite's own tools, each in its own process on one core, as many at
 a time as there are cores. A job that is done is known by the hash of its config and command.
@@ -115,7 +115,7 @@ def run_jobs(jobs: Iterable[Job], root: Path, num_workers: int) -> None:
                 log = root / "logs" / f"{job.name.replace('/', '-')}.log"
                 if process.returncode:
                     raise RuntimeError(
-                        f"job {job.name} failed with exit code {process.returncode}; its log ends:\n"
+                        f"job {job.name} failed (exit code {process.returncode}); its log ends:\n"
                         f"{_tail(log)}\n({log}; the same command goes on from here)"
                     )
                 done[job.name] = job.key(done)
