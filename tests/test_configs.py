@@ -47,7 +47,9 @@ def test_the_headline_config_plans_as_the_paper_says():
     assert [s.arch.num_heads for s in plan.stages] == [3] * 4 + [6] * 2 + [12]
     assert {s.epochs for s in plan.stages} == {116}
     assert plan.flops / plan.scratch_flops == pytest.approx(0.70, abs=0.005)
-    assert "0.6985 of scratch" in plan.table()
+    table = plan.table()
+    assert "0.6985 of scratch" in table
+    assert [table.count(name) for name in ("DeiT-Ti", "DeiT-S", "DeiT-B")] == [4, 2, 1]
 
 
 def test_arms_share_one_recipe():

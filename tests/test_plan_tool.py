@@ -81,19 +81,19 @@ def test_boxes_are_to_scale_and_say_everything():
     assert [w / widths[0] for w in widths] == pytest.approx([1, 1, 1, 1, 2, 2, 4])
     words = {text.get_text() for text in figure.axes[0].texts}
     # 4 * 1/16 + 2 * 1/4 + 1 = 1.75 of the target's own cost, at 116 of 300 epochs
-    assert {"ViT 192 wide", "3 heads", "116 epochs", "3.6% of FLOPs", "57.1% of FLOPs"} < words
+    assert {"DeiT-Ti 192 wide", "3 heads", "116 epochs", "3.6% of FLOPs", "57.1% of FLOPs"} < words
     assert any("= 67.67% of scratch (38.435 EFLOPs, 300 epochs)" in word for word in words)
 
 
 def test_tree_in_words():
     assert tree_text(PLANS["4 → 2 → 1"]).splitlines()[1:] == [
-        "target: ViT 768 wide, 12 heads, 116 epochs",
-        "├── node1-0: ViT 384 wide, 6 heads, 116 epochs",
-        "│   ├── leaf-0: ViT 192 wide, 3 heads, 116 epochs",
-        "│   └── leaf-1: ViT 192 wide, 3 heads, 116 epochs",
-        "└── node1-1: ViT 384 wide, 6 heads, 116 epochs",
-        "    ├── leaf-2: ViT 192 wide, 3 heads, 116 epochs",
-        "    └── leaf-3: ViT 192 wide, 3 heads, 116 epochs",
+        "target: DeiT-B 768 wide, 12 heads, 116 epochs",
+        "├── node1-0: DeiT-S 384 wide, 6 heads, 116 epochs",
+        "│   ├── leaf-0: DeiT-Ti 192 wide, 3 heads, 116 epochs",
+        "│   └── leaf-1: DeiT-Ti 192 wide, 3 heads, 116 epochs",
+        "└── node1-1: DeiT-S 384 wide, 6 heads, 116 epochs",
+        "    ├── leaf-2: DeiT-Ti 192 wide, 3 heads, 116 epochs",
+        "    └── leaf-3: DeiT-Ti 192 wide, 3 heads, 116 epochs",
     ]
     resnet = plan_of(1, 64, lambda width: ResNetArch(50, width))
     assert "├── leaf-0: ResNet-50, 32 base channels, 116 epochs" in tree_text(resnet)

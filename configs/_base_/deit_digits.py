@@ -20,7 +20,7 @@ model = dict(
 data_preprocessor = dict(_delete_=True, num_classes=10, mean=[80] * 3, std=[95] * 3, to_rgb=True)
 train_pipeline = [
     dict(type="LoadImageFromFile"),
-    dict(type="RandomCrop", crop_size=32, padding=3),
+    dict(type="RandomCrop", crop_size=32, padding=1),
     dict(type="PackInputs"),
 ]
 test_pipeline = [dict(type="LoadImageFromFile"), dict(type="PackInputs")]
@@ -51,7 +51,7 @@ val_dataloader = dict(
 test_dataloader = val_dataloader
 
 optim_wrapper = dict(optimizer=dict(lr=2e-3))
-train_cfg = dict(max_epochs=40, val_interval=20)
+train_cfg = dict(max_epochs=32, val_interval=16)
 custom_hooks = [
     dict(type="EMAHook", momentum=0.02, priority="ABOVE_NORMAL"),
     dict(type="rbdc_mm.EpochSeedHook"),

@@ -65,7 +65,7 @@ optim_wrapper = dict(
     optimizer=dict(type="AdamW", lr=1e-3, weight_decay=0.05),
     clip_grad=dict(max_norm=10.0),
 )
-train_cfg = dict(max_epochs=6, val_interval=3)
+train_cfg = dict(max_epochs=6, val_interval=6)
 param_scheduler = [
     dict(type="LinearLR", start_factor=0.01, by_epoch=False, begin=0, end=50),
     dict(

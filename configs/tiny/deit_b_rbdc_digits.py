@@ -1,7 +1,7 @@
 # Tiny twin of rbdc/deit_b_rbdc_in1k.py: 4 x 16 -> 2 x 32 -> 64 wide, at 0.70 of the FLOPs.
 #   tools/train.py configs/tiny/deit_b_rbdc_digits.py
 # Needs: data/digits (tools/make_data.py digits); a CPU
-# Costs: 722.318 GFLOPs of training (tools/plan.py), all stages, minutes on one core
+# Costs: 577.854 GFLOPs of training (tools/plan.py), all stages, minutes on one core
 # Expect: results/demo_cpu/ has what `make demo` measured
 _base_ = ["./deit_b_scratch_digits.py"]
 

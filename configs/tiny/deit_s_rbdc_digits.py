@@ -1,7 +1,7 @@
 # Tiny twin of rbdc/deit_s_rbdc_in1k.py: 2 x 16 -> 32 wide, at 0.70 of the FLOPs from scratch.
 #   tools/train.py configs/tiny/deit_s_rbdc_digits.py
 # Needs: data/digits (tools/make_data.py digits); a CPU
-# Costs: 198.684 GFLOPs of training (tools/plan.py), all stages, minutes on one core
+# Costs: 154.532 GFLOPs of training (tools/plan.py), all stages, minutes on one core
 # Expect: not measured; the tests run it for a few steps
 _base_ = ["./deit_s_scratch_digits.py"]
 

@@ -6,6 +6,9 @@ from dataclasses import dataclass, replace
 
 from rbdc_mm.arch.axes import Axis, Rule, Space, expand, fix, gain, inp, linear, norm, out
 
+# (embed_dims, num_heads, num_layers); Touvron et al., arXiv 2012.12877, Table 1
+_DEIT = {(192, 3, 12): "DeiT-Ti", (384, 6, 12): "DeiT-S", (768, 12, 12): "DeiT-B"}
+
 
 @dataclass(frozen=True)
 class ViTArch:
@@ -56,6 +59,13 @@ class ViTArch:
                 f"norm_blocks={self.norm_blocks} add up to {sum(self.norm_blocks)}, "
                 f"wanted embed_dims={self.embed_dims}"
             )
+
+    @property
+    def family(self) -> str:
+        """``DeiT-Ti``, ``DeiT-S`` or ``DeiT-B`` where the sizes are theirs, else ``ViT``."""
+        sizes = self.embed_dims, self.num_heads, self.num_layers
+        plain = self.patch_size == 16 and self.feedforward_channels == 4 * self.embed_dims
+        return _DEIT.get(sizes, "ViT") if plain and not self.norm_blocks else "ViT"
 
     @property
     def head_dim(self) -> int:

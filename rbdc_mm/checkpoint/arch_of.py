@@ -80,10 +80,13 @@ def backbone_arch(backbone: ModelCfg) -> Arch:
 def model_with_arch(model: ModelCfg, arch: Arch) -> dict:
     """The same classifier config, resized: widths, heads, channels and the head's input.
 
-    Everything that is no width (drop path, losses, initialisation, ...) stays.
+    Everything that is no width (drop path, losses, initialisers, ...) stays; a ``Pretrained``
+    initialisation goes, since its weights have the old widths.
     """
     model = deepcopy(dict(model))
     backbone, head = model["backbone"], model["head"]
+    if "Pretrained" in str(backbone.get("init_cfg")):
+        del backbone["init_cfg"]
     kind = unscoped(backbone["type"])
     if kind.startswith("RBDC"):  # whose parents gave the old widths
         backbone["type"] = f"mmpretrain.{kind.removeprefix('RBDC')}"

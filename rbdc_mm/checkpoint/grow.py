@@ -82,8 +82,7 @@ def grow_checkpoint(
     states = [checkpoint.state_dict for checkpoint in read]
     state = chosen.apply(arches, states, names, norm=norm, **options)
     resolve(target, {key: value.shape for key, value in state.items()}, f"the grown {out}")
-    cfg = Config(deepcopy(read[0].cfg._cfg_dict.to_dict()))
-    cfg.model = model
+    cfg = _target_config(read[0].cfg, model)
     if "rbdc_mm." in str(model):  # so that whoever reads the file finds our classes
         _import_ours(cfg)
     grown = {
@@ -103,6 +102,16 @@ def grow_checkpoint(
         meta["dataset_meta"] = read[0].meta["dataset_meta"]
     write_checkpoint({"meta": meta, "state_dict": state}, out)
     return grown
+
+
+def _target_config(parent: Config, model: dict[str, Any]) -> Config:
+    """The parent's config for the target's model, without what started the parent itself."""
+    content = deepcopy(parent._cfg_dict.to_dict())
+    for key in ("stage", "work_dir", "load_from", "resume"):
+        content.pop(key, None)
+    hooks = content.get("custom_hooks") or ()
+    content["custom_hooks"] = [h for h in hooks if "GrowthHook" not in str(h.get("type"))]
+    return Config({**content, "model": model})
 
 
 def _calibrate(

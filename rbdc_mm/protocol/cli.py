@@ -6,6 +6,7 @@ import argparse
 import logging
 import os
 import sys
+import traceback
 
 from mmengine import Config
 
@@ -17,7 +18,7 @@ from rbdc_mm.protocol.dry_run import (
 )
 from rbdc_mm.protocol.launch import apply_options, train
 from rbdc_mm.protocol.rbdc import protocol_of
-from rbdc_mm.protocol.run import StageError, make_plan, prepare, run_protocol
+from rbdc_mm.protocol.run import make_plan, prepare, run_protocol
 
 INTERRUPTED = 130  # the shell's code for Ctrl-C
 
@@ -45,9 +46,10 @@ def main(cfg: Config, args: argparse.Namespace) -> int:
             run_protocol(cfg, only=args.only)
         elif not train(cfg, resume=args.resume):
             print(f"{cfg.work_dir} has finished with this very config: nothing to do")
-    except (ValueError, FileNotFoundError, StageError) as error:
-        if isinstance(error, StageError) or os.environ.get("RBDC_MM_TRACEBACK"):
-            raise
+    except (ValueError, FileNotFoundError) as error:
+        frames = traceback.extract_tb(error.__traceback__)
+        if any("mmengine" in frame.filename for frame in frames):
+            traceback.print_exc()  # not from our own checks: show where
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

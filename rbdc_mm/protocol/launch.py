@@ -9,14 +9,22 @@ from typing import Any
 
 import torch
 from mmengine import Config
-from mmengine.dist import is_main_process
+from mmengine.dist import barrier, init_dist, is_distributed, is_main_process
 from mmengine.runner import Runner
 
 from rbdc_mm.checkpoint.files import load_file
 from rbdc_mm.data import check_data
 from rbdc_mm.models.cost_of import build_on_meta
 from rbdc_mm.protocol.dry_run import missing_checkpoints
-from rbdc_mm.protocol.store import IDENTITY, claim, identity, is_finished, latest_checkpoint
+from rbdc_mm.protocol.store import (
+    IDENTITY,
+    claim,
+    identity,
+    is_finished,
+    latest_checkpoint,
+    write_identity,
+)
+from rbdc_mm.records import RECORD
 
 
 def apply_options(
@@ -52,16 +60,26 @@ def apply_options(
 
 
 def init_distributed(cfg: Config) -> None:
-    """Joins the process group; without CUDA by gloo, which MMEngine cannot do."""
-    if cfg.launcher == "none" or torch.cuda.is_available():
+    """Joins the process group, so that ranks are known before anything is written.
+
+    Without CUDA by gloo, which MMEngine cannot do itself.
+    """
+    if cfg.launcher == "none" or is_distributed():
+        return
+    if torch.cuda.is_available():
+        init_dist(cfg.launcher, **cfg.get("env_cfg", {}).get("dist_cfg", {}))
         return
     if cfg.launcher != "pytorch":
         raise ValueError(f"launcher {cfg.launcher!r} needs CUDA: on CPUs use 'pytorch'")
     os.environ.setdefault("LOCAL_RANK", "0")
-    if not torch.distributed.is_initialized():
-        torch.distributed.init_process_group("gloo")
-    # MMEngine gives DDP a CUDA device unless the config says none.
-    cfg.model_wrapper_cfg = dict(type="MMDistributedDataParallel", device_ids=None)
+    torch.distributed.init_process_group("gloo")
+
+
+def _run(cfg: Config) -> Runner:
+    """The stock Runner; on CPUs its DDP wrapper must be told to use no CUDA device."""
+    if cfg.launcher != "none" and not torch.cuda.is_available():
+        cfg.model_wrapper_cfg = dict(type="MMDistributedDataParallel", device_ids=None)
+    return Runner.from_cfg(cfg)
 
 
 def train(cfg: Config, *, resume: bool | str = False, parents: list[str] | None = None) -> bool:
@@ -79,6 +97,7 @@ def train(cfg: Config, *, resume: bool | str = False, parents: list[str] | None 
     Raises:
         ValueError: missing data or checkpoints, or a work dir of another config.
     """
+    init_distributed(cfg)
     work_dir = Path(cfg.work_dir)
     own = identity(cfg, parents or [])
     if resume is True and is_finished(work_dir, own):
@@ -87,20 +106,24 @@ def train(cfg: Config, *, resume: bool | str = False, parents: list[str] | None 
     if missing:
         raise ValueError("; ".join(missing))
     check_data(cfg)
-    if resume is not True and is_main_process():
-        (work_dir / IDENTITY).unlink(missing_ok=True)  # OpenMMLab's way: a new run takes the folder
+    barrier()  # no rank may look at the folder after rank 0 has begun to write there
     if is_main_process():
-        claim(work_dir, own)
+        if resume is False:  # OpenMMLab's way: a new run takes the folder over
+            for name in (IDENTITY, RECORD, "last_checkpoint"):
+                (work_dir / name).unlink(missing_ok=True)
+        if resume is True:
+            claim(work_dir, own)
+        else:
+            write_identity(work_dir, own)
+    barrier()
     cfg.resume = False
     if isinstance(resume, str):
         cfg.load_from, cfg.resume = resume, True
     elif resume and (last := latest_checkpoint(work_dir)):
         cfg.load_from, cfg.resume = str(last), True
-    init_distributed(cfg)
     # Every run of a process needs a name of its own: MMEngine keeps hubs and loggers by name.
     cfg.experiment_name = f"{work_dir.parent.name}-{work_dir.name}"
-    runner = Runner.from_cfg(cfg)
-    runner.train()
+    _run(cfg).train()
     return True
 
 
@@ -130,4 +153,4 @@ def evaluate(cfg: Config, checkpoint: str | Path, *, amp: bool = False) -> dict[
     init_distributed(cfg)
     if amp:
         cfg.test_cfg.fp16 = True
-    return Runner.from_cfg(cfg).test()
+    return _run(cfg).test()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rbdc_mm.arch import Arch
+from rbdc_mm.arch import Arch, ResNetArch
 from rbdc_mm.cost import format_flops
 
 TARGET = "target"
@@ -83,7 +83,7 @@ class Plan:
         """The plan as text: a line per stage, then the totals."""
         head = (
             "stage",
-            "width",
+            "model",
             "params (M)",
             "epochs",
             "GFLOPs/sample",
@@ -94,7 +94,7 @@ class Plan:
         rows = [
             (
                 s.name,
-                str(width_of(s.arch)),
+                model_of(s.arch),
                 f"{s.num_params / 1e6:.2f}",
                 str(s.epochs),
                 f"{s.flops_per_sample / 1e9:.4g}",
@@ -134,4 +134,11 @@ class Plan:
 
 def width_of(arch: Arch) -> int:
     """Embedding dims of a ViT, base channels of a ResNet."""
-    return getattr(arch, "embed_dims", None) or arch.base_channels
+    return arch.base_channels if isinstance(arch, ResNetArch) else arch.embed_dims
+
+
+def model_of(arch: Arch) -> str:
+    """``DeiT-Ti`` or ``ViT 64`` (embedding dims), ``ResNet-50 x 32`` (base channels)."""
+    if isinstance(arch, ResNetArch):
+        return f"ResNet-{arch.depth} x {arch.base_channels}"
+    return arch.family if arch.family != "ViT" else f"ViT {arch.embed_dims}"

@@ -86,12 +86,12 @@ def run_protocol(cfg: Config, *, only: str | None = None) -> None:
         ValueError: bad input, before anything is trained.
         StageError: a stage failed.
     """
+    init_distributed(cfg)
     plan = make_plan(cfg)
     prepared = prepare(cfg, plan)
     check_data(prepared[0].cfg)
     for one in prepared:
         check_claim(one.work_dir, one.identity)
-    init_distributed(cfg)
     todo = [one for one in prepared if not one.finished]
     if only is not None:
         todo = _only(plan.stage(only), prepared, todo)
@@ -102,8 +102,6 @@ def run_protocol(cfg: Config, *, only: str | None = None) -> None:
         s = one.stage
         _say(f"[{number}/{len(todo)}] {s.name}: {s.epochs} epochs, {format_flops(s.flops)}{eta}")
         log = f"work dir and log: {one.work_dir}"
-        if cfg.get("model_wrapper_cfg"):
-            one.cfg.model_wrapper_cfg = cfg.model_wrapper_cfg
         try:
             train(one.cfg, resume=True, parents=one.parents)
         except KeyboardInterrupt:

@@ -60,8 +60,13 @@ def claim(work_dir: Path, wanted: Mapping[str, Any]) -> None:
     path = work_dir / IDENTITY
     if path.is_file():
         check_claim(work_dir, wanted)
-        return
-    write_text(json.dumps(wanted, indent=1, sort_keys=True) + "\n", path)
+    else:
+        write_identity(work_dir, wanted)
+
+
+def write_identity(work_dir: Path, own: Mapping[str, Any]) -> None:
+    """Notes whose ``work_dir`` it is."""
+    write_text(json.dumps(own, indent=1, sort_keys=True) + "\n", work_dir / IDENTITY)
 
 
 def check_claim(work_dir: Path, wanted: Mapping[str, Any]) -> None:

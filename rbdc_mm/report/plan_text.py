@@ -8,10 +8,10 @@ from rbdc_mm.report.words import epochs_words
 
 
 def arch_words(arch: Arch) -> tuple[str, str]:
-    """Two short pieces: ``('ViT 192 wide', '3 heads')``, ``('ResNet-50', '32 base channels')``."""
+    """``('DeiT-Ti 192 wide', '3 heads')``, ``('ResNet-50', '32 base channels')``."""
     if isinstance(arch, ViTArch):
         heads = "1 head" if arch.num_heads == 1 else f"{arch.num_heads} heads"
-        return f"ViT {arch.embed_dims} wide", heads
+        return f"{arch.family} {arch.embed_dims} wide", heads
     assert isinstance(arch, ResNetArch), arch
     return f"ResNet-{arch.depth}", f"{arch.base_channels} base channels"
 
