@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -17,7 +18,8 @@ from rbdc_mm.cost import Ledger
 from rbdc_mm.hooks import BudgetStopHook, GrowthHook
 from rbdc_mm.models.cost_of import model_cost
 from rbdc_mm.protocol.launch import train
-from tiny_runs import NUM_SAMPLES, tiny_config
+from rbdc_mm.protocol.run import make_plan
+from tiny_runs import NUM_SAMPLES, tiny_config, tiny_protocol
 
 STOCK_TRAIN = Path(mmpretrain.__file__).parent / ".mim" / "tools" / "train.py"
 
@@ -27,7 +29,10 @@ def ledger(work_dir: Path) -> Ledger:
 
 
 def run(*command: object) -> subprocess.CompletedProcess:
-    env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHON": sys.executable}
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHON": sys.executable, "PORT": port}
     done = subprocess.run([str(c) for c in command], env=env, capture_output=True, text=True)
     assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
     return done
@@ -73,8 +78,6 @@ def test_growth_hook_under_the_stock_tool(digits, tmp_path, parents):
 
 def test_protocol_under_the_stock_tool(digits, tmp_path):
     """A protocol config runs whole under mmpretrain's own tools/train.py."""
-    from tiny_runs import tiny_protocol
-
     config = tmp_path / "config.py"
     policy = dict(type="epochs", epochs=(1, 1))
     tiny_protocol(digits, tmp_path / "work", policy=policy).dump(config)
@@ -120,7 +123,6 @@ def test_distributed_ledger_equals_the_single_one(digits, tmp_path):
         loader.batch_size = 16
     config = tmp_path / "config.py"
     cfg.dump(config)
-    os.environ["PORT"] = "29631"
     run("bash", "tools/dist_train.sh", config, 2)
     flops = model_cost(cfg).train_flops
     own = ledger(tmp_path / "two").own
@@ -129,6 +131,20 @@ def test_distributed_ledger_equals_the_single_one(digits, tmp_path):
     assert own.num_iters == 2 * NUM_SAMPLES // 32
     record = json.loads((tmp_path / "two" / "run.json").read_text())
     assert record["finished"] and record["ledger"]["entries"][own.run_id]["num_iters"] == 6
+
+
+def test_distributed_protocol(digits, tmp_path):
+    """Stage after stage in the same two processes; every file is written once."""
+    config = tmp_path / "config.py"
+    policy = dict(type="epochs", epochs=(1, 1))
+    cfg = tiny_protocol(digits, tmp_path / "work", policy=policy)
+    cfg.train_dataloader.batch_size = 16
+    cfg.dump(config)
+    done = run("bash", "tools/dist_train.sh", config, 2)
+    assert done.stdout.count("[3/3] target") == 1  # rank 0 alone speaks
+    assert ledger(tmp_path / "work" / "target").total == make_plan(cfg).flops
+    again = run("bash", "tools/dist_train.sh", config, 2)
+    assert "3 of 3 stages need no run" in again.stdout
 
 
 def test_budget_stop(digits, tmp_path):

@@ -106,6 +106,10 @@ def test_another_config_in_the_same_work_dir(finished, digits):
     )
     with pytest.raises(ValueError, match=wanted):
         run_protocol(cfg)
+    leaf = prepare(cfg, make_plan(cfg))[0].cfg  # and a plain config, resumed or not
+    for resume in (True, False):
+        with pytest.raises(ValueError, match=wanted):
+            train(leaf, resume=resume)
 
 
 def test_a_killed_protocol_ends_like_an_uninterrupted_one(finished, digits, tmp_path):
@@ -173,6 +177,15 @@ def test_a_resumed_run_equals_an_uninterrupted_one(digits, tmp_path, monkeypatch
         assert ledgers[0][count] == ledgers[1][count], count
     # and there is nothing left to do
     assert not train(tiny_config(digits, tmp_path / "parts", twin=twin), resume=True)
+
+
+def test_the_same_run_anew(digits, tmp_path):
+    """Without --resume a finished run is trained again, and killed early it is not finished."""
+    train(tiny_config(digits, tmp_path, epochs=2))
+    first = record(tmp_path)["ledger"]["run_id"]
+    train(tiny_config(digits, tmp_path, epochs=2))
+    assert record(tmp_path)["ledger"]["run_id"] != first
+    assert ledger(tmp_path).own.num_iters == 6
 
 
 def test_leftovers_of_a_killed_run(digits, tmp_path, capsys):

@@ -54,7 +54,6 @@ optim_wrapper = dict(optimizer=dict(lr=2e-3))
 train_cfg = dict(max_epochs=32, val_interval=16)
 custom_hooks = [
     dict(type="EMAHook", momentum=0.02, priority="ABOVE_NORMAL"),
-    dict(type="rbdc_mm.EpochSeedHook"),
 ]
 param_scheduler = [
     dict(type="LinearLR", start_factor=1e-3, by_epoch=True, end=4, convert_to_iter_based=True),

@@ -9,6 +9,7 @@ num_train_samples = 117266  # train2017 without the images that have no instance
 
 default_hooks = dict(
     checkpoint=dict(max_keep_ckpts=3),
+    epoch_seed=dict(type="rbdc_mm.EpochSeedHook"),
     ledger=dict(type="rbdc_mm.FLOPsLedgerHook"),
     record=dict(type="rbdc_mm.RunRecordHook"),
 )

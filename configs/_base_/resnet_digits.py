@@ -57,7 +57,6 @@ param_scheduler = [
         convert_to_iter_based=True,
     ),
 ]
-custom_hooks = [dict(type="rbdc_mm.EpochSeedHook")]
 randomness = dict(seed=0)
 default_hooks = dict(logger=dict(interval=19), checkpoint=dict(interval=5, max_keep_ckpts=2))
 log_processor = dict(window_size=10)

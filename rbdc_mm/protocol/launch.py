@@ -16,14 +16,7 @@ from rbdc_mm.checkpoint.files import load_file
 from rbdc_mm.data import check_data
 from rbdc_mm.models.cost_of import build_on_meta
 from rbdc_mm.protocol.dry_run import missing_checkpoints
-from rbdc_mm.protocol.store import (
-    IDENTITY,
-    claim,
-    identity,
-    is_finished,
-    latest_checkpoint,
-    write_identity,
-)
+from rbdc_mm.protocol.store import claim, identity, is_finished, latest_checkpoint
 from rbdc_mm.records import RECORD
 
 
@@ -108,13 +101,10 @@ def train(cfg: Config, *, resume: bool | str = False, parents: list[str] | None 
     check_data(cfg)
     barrier()  # no rank may look at the folder after rank 0 has begun to write there
     if is_main_process():
-        if resume is False:  # OpenMMLab's way: a new run takes the folder over
-            for name in (IDENTITY, RECORD, "last_checkpoint"):
+        claim(work_dir, own)
+        if resume is False:  # the same run anew: what is there must not pass for this one's
+            for name in (RECORD, "last_checkpoint"):
                 (work_dir / name).unlink(missing_ok=True)
-        if resume is True:
-            claim(work_dir, own)
-        else:
-            write_identity(work_dir, own)
     barrier()
     cfg.resume = False
     if isinstance(resume, str):

@@ -61,12 +61,7 @@ def claim(work_dir: Path, wanted: Mapping[str, Any]) -> None:
     if path.is_file():
         check_claim(work_dir, wanted)
     else:
-        write_identity(work_dir, wanted)
-
-
-def write_identity(work_dir: Path, own: Mapping[str, Any]) -> None:
-    """Notes whose ``work_dir`` it is."""
-    write_text(json.dumps(own, indent=1, sort_keys=True) + "\n", work_dir / IDENTITY)
+        write_text(json.dumps(wanted, indent=1, sort_keys=True) + "\n", path)
 
 
 def check_claim(work_dir: Path, wanted: Mapping[str, Any]) -> None:
