@@ -9,7 +9,7 @@ from helpers import resnet_model, vit_model
 from rbdc_mm.cost import count_flops, resnet_macs, vit_macs
 from rbdc_mm.models.cost_of import build_on_meta
 
-# name -> (embed_dims, published params M, published GMACs); mmpretrain's metafiles, ANCHORS.
+# name -> (embed_dims, published params M, published GMACs); from mmpretrain's metafiles.
 DEIT = {
     "deit-tiny": (192, 5.72, 1.258),
     "deit-small": (384, 22.05, 4.608),
@@ -25,7 +25,7 @@ def counted(model: dict, size):
 
 
 def agree(cost, macs) -> None:
-    # 0.5% is what METHODS asks for; both are derived exactly, so nothing less than equal will do.
+    # 0.5% would do; but both are derived exactly, so nothing less than equal will do.
     assert cost.forward_flops == macs.forward_flops
     assert cost.backward_flops == macs.backward_flops
     assert cost.train_flops == macs.train_flops
@@ -106,7 +106,7 @@ def test_a_stem_of_its_own_width():
 
 
 def test_the_plan_of_four_ti_two_s_one_b_at_70_percent_gives_116_epochs():
-    # METHODS' 0.0716 and 0.262 are ratios of published GMACs; of training FLOPs they are a little
+    # 0.0716 and 0.262 are ratios of the published GMACs; of training FLOPs they are a little
     # less, because the patch embedding, a larger share in small models, has a cheaper backward.
     train = {n: vit_macs(embed_dims=w, num_layers=12).train_flops for n, (w, *_) in DEIT.items()}
     tiny, small = (train[n] / train["deit-base"] for n in ("deit-tiny", "deit-small"))

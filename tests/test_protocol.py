@@ -223,6 +223,13 @@ def test_only_and_failing_stages(digits, tmp_path):
         run_protocol(cfg)
 
 
+def test_a_plan_for_another_number_of_samples(digits, tmp_path):
+    cfg = tiny_protocol(digits, tmp_path)
+    cfg.num_train_samples = 1200
+    with pytest.raises(StageError, match=r"num_train_samples=1200, the training data set has 96"):
+        run_protocol(cfg)
+
+
 def test_missing_data_is_one_error_before_anything(tmp_path):
     cfg = tiny_protocol(tmp_path / "nowhere", tmp_path / "work")
     with pytest.raises(ValueError, match="nowhere"):

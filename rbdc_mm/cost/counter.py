@@ -1,7 +1,7 @@
 """Counting what one training sample costs, on the meta device.
 
 FLOPs are 2 per multiply-add, of matrix products, convolutions and attention; element-wise work
-(norms, activations, softmax, losses) counts as 0, as is usual. Source: METHODS, section 3.
+(norms, activations, softmax, losses) counts as 0, as is usual.
 
 Why meta: on the CPU and on CUDA, scaled dot-product attention dispatches to fused kernels, some of
 which (``_scaled_dot_product_flash_attention_for_cpu``) have no formula and silently count as 0.

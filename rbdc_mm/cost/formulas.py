@@ -1,6 +1,6 @@
 """Closed formulas for ViT and ResNet: what `counter` must find, derived layer by layer by hand.
 
-They share no code with the counter, so that agreement means something. Rules (METHODS, section 3):
+They share no code with the counter, so that agreement means something. Rules:
 
 * A product of [m, k] and [k, n] is m*k*n multiply-adds (MACs); element-wise work is 0.
 * Backward: a layer with weights costs its forward twice, once for the gradient of its input and

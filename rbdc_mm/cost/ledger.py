@@ -64,7 +64,7 @@ class Ledger:
     kept, for its cost contains the earlier one's. States that do not continue one another are an
     error. A run of unknown cost is an entry too: totals then are lower bounds and say so.
 
-    Three totals (METHODS, section 3), in FLOPs: `target_only`, `with_teachers`, `total`. The
+    Three totals, in FLOPs: `target_only`, `with_teachers`, `total`. The
     headline is `total`.
     """
 

@@ -60,6 +60,12 @@ class FLOPsLedgerHook(Hook):
         """Opens the ledger and counts the model."""
         if "model" not in runner.cfg:
             raise ValueError("FLOPsLedgerHook needs a Runner made from a config with 'model'")
+        planned, found = runner.cfg.get("num_train_samples"), len(runner.train_dataloader.dataset)
+        if runner.cfg.get("stage") and planned not in (None, found):
+            raise ValueError(
+                f"the protocol's plan counts with num_train_samples={planned}, the training data "
+                f"set has {found}: set num_train_samples in the config to it"
+            )
         if self.ledger is None:
             parents = [self._loaded] if self._loaded else list(_sources(runner.cfg.model))
             run_id = [f"{runner.experiment_name}-{uuid4().hex[:8]}"]

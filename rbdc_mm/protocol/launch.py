@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -113,7 +114,12 @@ def train(cfg: Config, *, resume: bool | str = False, parents: list[str] | None 
         cfg.load_from, cfg.resume = str(last), True
     # Every run of a process needs a name of its own: MMEngine keeps hubs and loggers by name.
     cfg.experiment_name = f"{work_dir.parent.name}-{work_dir.name}"
-    _run(cfg).train()
+    try:
+        _run(cfg).train()
+    finally:
+        # Runner, loops and loaders refer to each other: without this the next stage of a protocol
+        # would find the last one's model, optimiser and workers still in memory.
+        gc.collect()
     return True
 
 

@@ -57,7 +57,7 @@ class Job:
 def demo_jobs(root: Path) -> list[Job]:
     """All jobs of the demo, in an order in which they can run."""
     jobs = []
-    for family, weights in (("deit_b", (2.0, 1.4, 5.0)), ("resnet18", (0.8, 0.6, 1.2))):
+    for family, weights in (("deit_b", (1.4, 1.1, 2.6)), ("resnet18", (1.1, 0.8, 1.1))):
         for seed in SEEDS:
             arms = (
                 ("scratch", f"randomness.seed={seed}", FINAL),
@@ -75,7 +75,7 @@ def demo_jobs(root: Path) -> list[Job]:
         option = f"model.backbone.init_cfg.checkpoint={checkpoint}"
         config = f"configs/tiny/mask_rcnn_r18_{arm}_digit_scenes.py"
         name = f"mask_rcnn_r18_{arm}/seed0"
-        detectors.append(Job(name, config, (option,), 5.0, FINAL, (source.name,)))
+        detectors.append(Job(name, config, (option,), 6.0, FINAL, (source.name,)))
     # The longest first, so that no core idles at the end; detectors as soon as they can.
     jobs.sort(key=lambda job: (not job.name.startswith("resnet18"), -job.weight))
     return jobs[:6] + detectors + jobs[6:]
@@ -98,8 +98,9 @@ def run_jobs(jobs: Iterable[Job], root: Path, num_workers: int) -> None:
         else:
             waiting.append(job)
     print(f"{len(done)} of {len(jobs)} jobs are done already", flush=True)
-    total = sum(job.weight for job in waiting)
-    finished, started = 0.0, time.monotonic()
+    begun = time.monotonic()
+    started: dict[str, float] = {}
+    seconds: dict[Job, float] = {}  # what finished jobs took
     running: dict[subprocess.Popen, Job] = {}
     try:
         while waiting or running:
@@ -108,6 +109,7 @@ def run_jobs(jobs: Iterable[Job], root: Path, num_workers: int) -> None:
                 job = ready.pop(0)
                 waiting.remove(job)
                 running[_start(job, root)] = job
+                started[job.name] = time.monotonic()
                 print(f"  start  {job.name}", flush=True)
             time.sleep(0.2)
             for process in [p for p in running if p.poll() is not None]:
@@ -120,12 +122,16 @@ def run_jobs(jobs: Iterable[Job], root: Path, num_workers: int) -> None:
                     )
                 done[job.name] = job.key(done)
                 (root / job.name / DONE).write_text(json.dumps({"key": done[job.name]}))
-                finished += job.weight
-                passed = time.monotonic() - started
-                left = timedelta(seconds=round(passed * (total - finished) / finished))
+                now = time.monotonic()
+                seconds[job] = now - started[job.name]
+                rate = sum(seconds.values()) / sum(j.weight for j in seconds)
+                left = sum(rate * j.weight for j in waiting)
+                left += sum(
+                    max(0.0, rate * j.weight - (now - started[j.name])) for j in running.values()
+                )
                 print(
-                    f"  done   {job.name} ({timedelta(seconds=round(passed))} passed, "
-                    f"about {left} left)",
+                    f"  done   {job.name} ({_clock(now - begun)} passed, "
+                    f"about {_clock(left / num_workers)} left)",
                     flush=True,
                 )
     finally:
@@ -133,6 +139,10 @@ def run_jobs(jobs: Iterable[Job], root: Path, num_workers: int) -> None:
             process.send_signal(signal.SIGINT)
         for process in running:
             process.wait()
+
+
+def _clock(seconds: float) -> str:
+    return str(timedelta(seconds=round(seconds)))
 
 
 def _is_done(job: Job, root: Path, key: str) -> bool:

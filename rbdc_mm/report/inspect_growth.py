@@ -119,8 +119,6 @@ def inspect_growth(
     Raises:
         FileNotFoundError, ValueError: see ``read_checkpoint``; no parents known, parents that do
             not grow to this network, or corrections asked for where they do not apply.
-
-    Source: METHODS, section 1.
     """
     child = read_checkpoint(grown)
     record = child.meta.get("grown") or {}

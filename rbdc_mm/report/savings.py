@@ -2,7 +2,7 @@
 
     saving = 1 - FLOPs(method) / FLOPs(scratch at the method's accuracy)
 
-Never by extrapolation: METHODS, section 3, and the project's rule for published claims.
+Never by extrapolation: what lies beyond the measured curve is said to lie there.
 """
 
 from __future__ import annotations
