@@ -156,6 +156,7 @@ def test_scratch_is_a_tree_of_one():
     [
         (dict(type="RBCD"), "unknown protocol 'RBCD': the known ones are 'RBDC', 'Scratch'"),
         (dict(type="RBDC", dept=2), r"has no option \['dept'\]: the known ones are"),
+        (dict(type="RBDC", coupling=dict(modus="paper")), r"coupling has no option \['modus'\]"),
         (dict(type="RBDC", depth=-1), "depth=-1: wanted a whole number"),
         (dict(type="RBDC", depth=2, branching=1), "wanted numbers of at least 2"),
         (dict(type="RBDC", depth=2, branching=(2, 2, 2)), "has 3 entries: wanted depth=2"),

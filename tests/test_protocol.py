@@ -230,6 +230,27 @@ def test_a_plan_for_another_number_of_samples(digits, tmp_path):
         run_protocol(cfg)
 
 
+@pytest.mark.parametrize(
+    ("twin", "options", "message"),
+    [
+        ("deit_b", dict(coupling=dict(calibrate=2)), "mode='paper' couples plainly"),
+        ("deit_b", dict(coupling=dict(mode="papr")), "unknown mode 'papr'"),
+        (
+            "deit_b",
+            dict(coupling=dict(mode="corrected", calibrate=2), norm="block"),
+            "center is for LayerNorm|calibrate corrects LayerNorm",
+        ),
+        ("resnet18", dict(coupling=dict(mode="corrected", calibrate=2)), "ResNetArch has none"),
+        ("resnet18", dict(norm="block"), "norm='block' is for LayerNorm"),
+    ],
+)
+def test_couplings_are_checked_before_the_leaves_train(digits, tmp_path, twin, options, message):
+    cfg = tiny_protocol(digits, tmp_path / "work", twin=twin, **options)
+    with pytest.raises(ValueError, match=message):
+        run_protocol(cfg)
+    assert not (tmp_path / "work").exists()
+
+
 def test_missing_data_is_one_error_before_anything(tmp_path):
     cfg = tiny_protocol(tmp_path / "nowhere", tmp_path / "work")
     with pytest.raises(ValueError, match="nowhere"):

@@ -38,9 +38,9 @@ def tiny_config(digits: Path, work_dir: Path, epochs: int = 4, twin: str = "deit
     return cfg
 
 
-def tiny_protocol(digits: Path, work_dir: Path, **options) -> Config:
+def tiny_protocol(digits: Path, work_dir: Path, twin: str = "deit_b", **options) -> Config:
     """RBDC 2 -> 1 of ``tiny_config``, 3 epochs each."""
-    cfg = tiny_config(digits, work_dir)
+    cfg = tiny_config(digits, work_dir, twin=twin)
     cfg.method = "rbdc"
     cfg.runner_type = "rbdc_mm.ProtocolRunner"
     policy = dict(type="epochs", epochs=(3, 3))

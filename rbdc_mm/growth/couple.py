@@ -115,17 +115,18 @@ def couple(
     """
     if mode not in ("paper", "corrected"):
         raise ValueError(f"unknown mode {mode!r}: the known ones are 'paper', 'corrected'")
-    if mode == "paper" and (center or norm_scales):
+    calibrate = norm_scales is not None
+    if mode == "paper" and (center or calibrate):
         raise ValueError(
             "mode='paper' couples plainly, without center or calibrate: "
             "for these corrections say mode='corrected'"
         )
-    if (center or norm_scales) and not isinstance(parents[0], ViTArch):
+    if (center or calibrate) and not isinstance(parents[0], ViTArch):
         raise ValueError(
             "center and calibrate correct what LayerNorm does across parents: "
             f"{type(parents[0]).__name__} has none and couples exactly without them"
         )
-    if norm_scales and norm == "block":
+    if calibrate and norm == "block":
         raise ValueError(
             "calibrate corrects LayerNorm over all channels: with norm='block' the coupling is "
             "exact and calibrating would only spoil it"
@@ -133,7 +134,7 @@ def couple(
     target = coupled_arch(parents, names, norm)
     if center or (center is None and mode == "corrected" and isinstance(target, ViTArch)):
         states = [center_residual(p, s) for p, s in zip(parents, states, strict=True)]
-    if norm_scales:
+    if norm_scales is not None:
         states = [_scale_gains(s, f) for s, f in zip(states, norm_scales, strict=True)]
     return grow(target, parents, states, coupling_maps(target, parents), names)
 

@@ -23,7 +23,7 @@ from mmengine.registry import (
 from mmengine.visualization import Visualizer
 from torch import nn
 
-from rbdc_mm.arch import resolve
+from rbdc_mm.arch import Arch, resolve, shapes_of
 from rbdc_mm.checkpoint.arch_of import arch_of
 from rbdc_mm.checkpoint.files import load_file
 from rbdc_mm.growth import OPERATORS
@@ -66,16 +66,23 @@ def check_config(cfg: Config) -> None:
 
 
 def check_couplings(plan: Plan, protocol: RBDC) -> None:
-    """Couples every inner stage's parents on the meta device and compares with its model."""
+    """Couples stand-ins of every inner stage's parents and compares with its architecture.
+
+    Raises:
+        ValueError: options that do not go together, or shapes that do not fit.
+    """
+    options = dict(protocol.coupling)
+    calibrate = options.pop("calibrate", 0)
     for stage in plan.stages:
         if not stage.parents:
             continue
         parents = [plan.stage(name) for name in stage.parents]
         arches = [parent.arch for parent in parents]
-        states = [_meta_state(parent.arch) for parent in parents]
-        options = {k: v for k, v in protocol.coupling.items() if k != "calibrate"}
-        operator = OPERATORS["couple"]
-        state = operator.apply(arches, states, stage.parents, norm=protocol.norm, **options)
+        states = [_ones(parent.arch) for parent in parents]
+        scales = [{} for _ in parents] if calibrate else None  # measured only when it runs
+        state = OPERATORS["couple"].apply(
+            arches, states, stage.parents, norm=protocol.norm, norm_scales=scales, **options
+        )
         resolve(stage.arch, {k: v.shape for k, v in state.items()}, f"coupling for {stage.name}")
 
 
@@ -136,10 +143,10 @@ def _starting_points(model: Any) -> Iterator[tuple[str, str]]:
             yield from _starting_points(value)
 
 
-def _meta_state(arch: Any) -> dict[str, torch.Tensor]:
-    from rbdc_mm.arch import shapes_of
-
-    return {k: torch.empty(shape, device="meta") for k, shape in shapes_of(arch).items()}
+def _ones(arch: Arch) -> dict[str, torch.Tensor]:
+    """A state dict of one stored number."""
+    one = torch.ones(())
+    return {key: one.expand(shape) for key, shape in shapes_of(arch).items()}
 
 
 def _schedulers(schedulers: Any, optim_wrapper: Any) -> None:

@@ -20,6 +20,8 @@ from rbdc_mm.names import Catalog
 from rbdc_mm.protocol.budgets import epochs_by_policy
 from rbdc_mm.protocol.plan import TARGET, Plan, Stage
 
+_COUPLING = {"mode", "center", "calibrate"}
+
 
 @dataclass(frozen=True)
 class RBDC:
@@ -55,6 +57,11 @@ class RBDC:
             )
         if any(not isinstance(k, int) or k < 2 for k in self._factors()):
             raise ValueError(f"protocol.branching={self.branching!r}: wanted numbers of at least 2")
+        if set(self.coupling) - _COUPLING:
+            raise ValueError(
+                f"protocol.coupling has no option {sorted(set(self.coupling) - _COUPLING)}: the "
+                f"known ones are {sorted(_COUPLING)}"
+            )
 
     def _factors(self) -> tuple[int, ...]:
         """Parents of each coupling, leaves first."""

@@ -14,6 +14,7 @@ from mmengine.dist import barrier, is_main_process
 
 from rbdc_mm.cost import format_flops
 from rbdc_mm.data import check_data, num_train_samples
+from rbdc_mm.protocol.dry_run import check_couplings
 from rbdc_mm.protocol.launch import init_distributed, train
 from rbdc_mm.protocol.plan import Plan, Stage
 from rbdc_mm.protocol.rbdc import protocol_of
@@ -89,6 +90,7 @@ def run_protocol(cfg: Config, *, only: str | None = None) -> None:
     init_distributed(cfg)
     plan = make_plan(cfg)
     prepared = prepare(cfg, plan)
+    check_couplings(plan, protocol_of(cfg))
     check_data(prepared[0].cfg)
     for one in prepared:
         check_claim(one.work_dir, one.identity)
