@@ -14,7 +14,7 @@ model = dict(
         bbox_roi_extractor=dict(out_channels=48, roi_layer=dict(sampling_ratio=1)),
         bbox_head=dict(in_channels=48, fc_out_channels=128, num_classes=10),
         mask_roi_extractor=dict(out_channels=48, roi_layer=dict(sampling_ratio=1)),
-        mask_head=dict(num_convs=1, in_channels=48, conv_out_channels=48, num_classes=10),
+        mask_head=dict(num_convs=2, in_channels=48, conv_out_channels=48, num_classes=10),
     ),
     train_cfg=dict(
         rpn=dict(sampler=dict(num=128)),

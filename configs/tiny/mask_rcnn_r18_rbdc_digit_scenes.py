@@ -3,7 +3,7 @@
 # Needs: data/digit_scenes (tools/make_data.py digit_scenes); a CPU;
 #        work_dirs/resnet18_rbdc_digits/target/final.pth
 #        (from `tools/train.py configs/tiny/resnet18_rbdc_digits.py`)
-# Costs: 3.988 TFLOPs of training (tools/get_flops.py), minutes on one core
+# Costs: 4.924 TFLOPs of training (tools/get_flops.py), minutes on one core
 # Expect: results/demo_cpu/ has what `make demo` measured
 _base_ = ["../_base_/mask_rcnn_digit_scenes.py"]
 

@@ -3,7 +3,7 @@
 # Needs: data/digit_scenes (tools/make_data.py digit_scenes); a CPU;
 #        work_dirs/resnet50_scratch_digits/final.pth
 #        (from `tools/train.py configs/tiny/resnet50_scratch_digits.py`)
-# Costs: 5.131 TFLOPs of training (tools/get_flops.py), minutes on one core
+# Costs: 6.068 TFLOPs of training (tools/get_flops.py), minutes on one core
 # Expect: not measured; the tests run it for a few steps
 _base_ = ["../_base_/mask_rcnn_r50_digit_scenes.py"]
 
