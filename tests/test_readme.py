@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-from conftest import ROOT
 from mmengine import Config
 
+from conftest import ROOT
 from rbdc_mm.protocol.run import make_plan
 
 README = (ROOT / "README.md").read_text()
