@@ -53,8 +53,8 @@ def main(cfg: Config, args: argparse.Namespace) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("interrupted: the same command with --resume goes on from the last checkpoint",
-              file=sys.stderr)  # fmt: skip
+        if "protocol" not in cfg:  # a protocol has said which stage it was in
+            print("interrupted: add --resume to go on from the last checkpoint", file=sys.stderr)
         return INTERRUPTED
     return 0
 
