@@ -276,3 +276,18 @@ def test_corrections_and_block_norm_run(digits, tmp_path):
     )
     assert stages[-1].finished
     assert stages[-1].cfg.model.backbone.norm_cfg["blocks"] == [8, 8]
+
+
+def test_user_errors_of_the_command_line(digits, tmp_path):
+    """One line on stderr, exit code 1."""
+
+    def fails(*arguments: object) -> str:
+        command = [sys.executable, "tools/train.py", *map(str, arguments)]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == 1
+        return done.stderr.splitlines()[-1]
+
+    assert "error: config nowhere.py does not exist" in fails("nowhere.py")
+    plain = tmp_path / "plain.py"
+    tiny_config(digits, tmp_path / "work").dump(plain)
+    assert "has no protocol, thus no stages" in fails(plain, "--only", "leaf-0")

@@ -6,7 +6,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from mmengine import Config, DictAction
+from mmengine import DictAction
 
 from rbdc_mm.protocol.cli import main
 
@@ -43,5 +43,4 @@ def parse_args() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    args = parse_args()
-    sys.exit(main(Config.fromfile(args.config), args))
+    sys.exit(main(parse_args()))

@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 import traceback
+from pathlib import Path
 
 from mmengine import Config
 
@@ -23,12 +24,15 @@ from rbdc_mm.protocol.run import make_plan, prepare, run_protocol
 INTERRUPTED = 130  # the shell's code for Ctrl-C
 
 
-def main(cfg: Config, args: argparse.Namespace) -> int:
+def main(args: argparse.Namespace) -> int:
     """Runs what ``args`` ask for; returns the exit code. User errors are printed in one piece."""
     os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
+    is_protocol = False
     try:
+        if not Path(args.config).is_file():
+            raise FileNotFoundError(f"config {args.config} does not exist (from {Path.cwd()})")
         cfg = apply_options(
-            cfg,
+            Config.fromfile(args.config),
             config_path=args.config,
             work_dir=args.work_dir,
             amp=args.amp,
@@ -53,7 +57,7 @@ def main(cfg: Config, args: argparse.Namespace) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        if "protocol" not in cfg:  # a protocol has said which stage it was in
+        if not is_protocol:  # a protocol has said which stage it was in
             print("interrupted: add --resume to go on from the last checkpoint", file=sys.stderr)
         return INTERRUPTED
     return 0
