@@ -14,7 +14,7 @@ from mmengine.runner import Runner
 from rbdc_mm.checkpoint.files import load_file
 from rbdc_mm.checkpoint.ledgers import ledger_in, unknown_ledger
 from rbdc_mm.cost import Ledger, SampleCost, format_flops
-from rbdc_mm.models.cost_of import model_cost
+from rbdc_mm.models.cost_of import image_size_of, model_cost
 from rbdc_mm.registry import HOOKS
 
 
@@ -103,8 +103,6 @@ class FLOPsLedgerHook(Hook):
         """A classifier's images must have the counted size, or the ledger is wrong."""
         if self._seen_size or self.cost is None or self.cost.parts:
             return
-        from rbdc_mm.models.cost_of import image_size_of
-
         counted = self.image_size or image_size_of(runner.cfg)
         got = tuple(data_batch["inputs"][0].shape[-2:])
         if got != tuple(counted):
