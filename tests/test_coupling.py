@@ -9,7 +9,8 @@ from helpers import build_classifier, randomise, resnet_model, vit_model
 from rbdc_mm.arch import ViTArch
 from rbdc_mm.checkpoint.arch_of import arch_of, model_with_arch
 from rbdc_mm.checkpoint.classifiers import logits
-from rbdc_mm.growth import couple, coupled_arch, coupling_maps
+from rbdc_mm.growth import couple, coupled_arch
+from rbdc_mm.growth.couple import coupling_maps
 from rbdc_mm.growth.calibrate import norm_scales
 from rbdc_mm.growth.exactness import derive
 

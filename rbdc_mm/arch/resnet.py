@@ -101,6 +101,17 @@ class ResNetArch:
             table |= _batch_norm(f"{_BLOCK}bn{c + 1}", widths[c + 1])
         return table
 
+    def block_prefixes(self) -> tuple[tuple[str, ...], ...]:
+        """How the keys of each residual block begin, stage by stage."""
+        return tuple(
+            tuple(_BLOCK.format(s=s, b=b) for b in range(num_blocks))
+            for s, num_blocks in enumerate(self.stage_blocks, start=1)
+        )
+
+    def as_deep_as(self, other: ResNetArch) -> ResNetArch:
+        """The same widths with the depth of ``other``."""
+        return replace(self, depth=other.depth)
+
     def backbone_only(self) -> ResNetArch:
         """The same backbone without a classifier."""
         return replace(self, num_classes=None)

@@ -19,6 +19,12 @@ class Arch(Protocol):
     def rules(self) -> dict[str, Rule]:
         """State-dict key -> rule, exactly one for every tensor, buffers included."""
 
+    def block_prefixes(self) -> tuple[tuple[str, ...], ...]:
+        """How the keys of each block begin, stage by stage."""
+
+    def as_deep_as(self, other: Arch) -> Arch:
+        """The same widths with the depth of ``other``, which is of the same family."""
+
     def backbone_only(self) -> Arch:
         """The same network without its classifier."""
 

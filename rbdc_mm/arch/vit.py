@@ -139,6 +139,14 @@ class ViTArch:
             table |= _dense("head.layers.pre_logits", out("hidden"), inp("residual"))
         return table
 
+    def block_prefixes(self) -> tuple[tuple[str, ...], ...]:
+        """How the keys of each layer begin, in one stage."""
+        return (tuple(f"backbone.layers.{i}." for i in range(self.num_layers)),)
+
+    def as_deep_as(self, other: ViTArch) -> ViTArch:
+        """The same widths with the depth of ``other``."""
+        return replace(self, num_layers=other.num_layers)
+
     def backbone_only(self) -> ViTArch:
         """The same backbone without a classifier."""
         return replace(self, num_classes=None, hidden_dim=None)

@@ -3,35 +3,25 @@
 ``OPERATORS`` maps an operator's name to what the tools need of it.
 """
 
-from __future__ import annotations
-
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-
-from torch import Tensor
-
-from rbdc_mm.arch import Arch
-from rbdc_mm.growth.couple import couple, coupled_arch, coupling_maps
-from rbdc_mm.growth.engine import ParentMaps
+from rbdc_mm.growth.bert2bert import bert2bert, bert2bert_exactness
+from rbdc_mm.growth.couple import couple, couple_exactness, couple_to, coupled_arch
+from rbdc_mm.growth.deeper import interpolate, interpolate_exactness, stack, stack_exactness
+from rbdc_mm.growth.embed import embed, embed_exactness
+from rbdc_mm.growth.exactness import Exactness
+from rbdc_mm.growth.lemon import lemon, lemon_exactness
+from rbdc_mm.growth.ligo import ligo, ligo_exactness
+from rbdc_mm.growth.net2net import net2net, net2net_exactness
+from rbdc_mm.growth.operator import Operator
 from rbdc_mm.names import Catalog
 
-
-@dataclass(frozen=True)
-class Operator:
-    """A growth operator.
-
-    Attributes:
-        target_arch: (parents, names, norm) -> the grown architecture.
-        maps: (target, parents) -> one set of maps per parent.
-        apply: (parents, states, names, **options) -> the grown state dict.
-    """
-
-    target_arch: Callable[..., Arch]
-    maps: Callable[[Arch, Sequence[Arch]], list[ParentMaps]]
-    apply: Callable[..., dict[str, Tensor]]
-
-
 OPERATORS: Catalog[Operator] = Catalog("operator")
-OPERATORS.register("couple")(Operator(coupled_arch, coupling_maps, couple))
+OPERATORS.register("couple")(Operator("couple", couple_to, couple_exactness, coupled_arch))
+OPERATORS.register("embed")(Operator("embed", embed, embed_exactness))
+OPERATORS.register("net2net")(Operator("net2net", net2net, net2net_exactness))
+OPERATORS.register("bert2bert")(Operator("bert2bert", bert2bert, bert2bert_exactness))
+OPERATORS.register("stack")(Operator("stack", stack, stack_exactness))
+OPERATORS.register("interpolate")(Operator("interpolate", interpolate, interpolate_exactness))
+OPERATORS.register("lemon")(Operator("lemon", lemon, lemon_exactness))
+OPERATORS.register("ligo")(Operator("ligo", ligo, ligo_exactness))
 
-__all__ = ["OPERATORS", "Operator", "couple", "coupled_arch", "coupling_maps"]
+__all__ = ["OPERATORS", "Exactness", "Operator", "couple", "coupled_arch", "embed"]

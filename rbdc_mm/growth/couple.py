@@ -7,14 +7,16 @@ so the layer-by-layer definition is derived from those and from the algebra.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Literal
 
 from torch import Tensor
 
-from rbdc_mm.arch import Arch, ResNetArch, ViTArch, shapes_of
+from rbdc_mm.arch import Arch, ResNetArch, ViTArch
 from rbdc_mm.growth.center import center_residual
 from rbdc_mm.growth.engine import Map, ParentMaps, StateDict, block, grow, identity
+from rbdc_mm.growth.exactness import Exactness, derive
+from rbdc_mm.growth.fit import check_alike
 
 Mode = Literal["paper", "corrected"]
 Norm = Literal["layer", "block"]
@@ -37,7 +39,7 @@ def coupled_arch(parents: Sequence[Arch], names: Sequence[str], norm: Norm = "la
         raise ValueError(f"unknown norm {norm!r}: the known ones are 'layer', 'block'")
     first = parents[0]
     for parent, name in zip(parents[1:], names[1:], strict=True):
-        _check_pair(first, parent, names[0], name)
+        check_alike(first, parent, names[0], name, "parents do not fit each other")
     if isinstance(first, ResNetArch):
         if norm == "block":
             raise ValueError("norm='block' is for LayerNorm: ResNet has none, use norm='layer'")
@@ -144,39 +146,27 @@ def _scale_gains(state: StateDict, factors: Mapping[str, float]) -> dict[str, Te
     return {key: value * gains[key] if key in gains else value for key, value in state.items()}
 
 
-def _check_pair(first: Arch, other: Arch, first_name: str, other_name: str) -> None:
-    """Parents may differ in their growing widths alone."""
-    both = f"parents do not fit each other: {first_name} and {other_name}"
-    if type(first) is not type(other):
-        raise ValueError(f"{both} are a {type(first).__name__} and a {type(other).__name__}")
-    shapes, other_shapes = shapes_of(first), shapes_of(other)
-    for key in [*shapes, *other_shapes]:
-        if key not in shapes or key not in other_shapes:
-            got = {first_name: shapes.get(key), other_name: other_shapes.get(key)}
-            listed = ", ".join(f"{name}: {shape or 'absent'}" for name, shape in got.items())
-            raise ValueError(
-                f"{both} differ in tensor {key!r} ({listed}); {_differences(first, other)}"
-            )
-    spaces = first.spaces()
-    for key, rule in first.rules().items():
-        shape, other_shape = shapes[key], other_shapes[key]
-        for axis, size, other_size in zip(rule.axes, shape, other_shape, strict=True):
-            grows = axis.role != "fix" and spaces[axis.space].grows
-            if not grows and size != other_size:
-                raise ValueError(
-                    f"{both} differ in tensor {key!r}: {shape} and {other_shape}; "
-                    f"only widths may differ ({_differences(first, other)})"
-                )
-    for name, space in spaces.items():
-        if space.unit != other.spaces()[name].unit:
-            qkv = "backbone.layers.0.attn.qkv.weight"
-            raise ValueError(
-                f"{both} differ in the unit of {name} (head_dim): {space.unit} and "
-                f"{other.spaces()[name].unit}, in tensor {qkv!r}: {shapes[qkv]} and "
-                f"{other_shapes[qkv]}"
-            )
+def couple_to(
+    target: Arch,
+    parents: Sequence[Arch],
+    states: Sequence[StateDict],
+    names: Sequence[str],
+    *,
+    mode: Mode = "paper",
+    norm: Norm = "layer",
+    center: bool | None = None,
+    norm_scales: Sequence[Mapping[str, float]] | None = None,
+) -> dict[str, Tensor]:
+    """``couple`` in the form of the other operators; ``target`` must be what the parents give."""
+    assert target == coupled_arch(parents, names, norm)
+    return couple(
+        parents, states, names, mode=mode, norm=norm, center=center, norm_scales=norm_scales
+    )
 
 
-def _differences(first: Arch, other: Arch) -> str:
-    pairs = ((f.name, getattr(first, f.name), getattr(other, f.name)) for f in fields(first))
-    return ", ".join(f"{name}={a} and {b}" for name, a, b in pairs if a != b)
+def couple_exactness(
+    target: Arch, parents: Sequence[Arch], names: Sequence[str], *, norm: Norm = "layer"
+) -> Exactness:
+    """What ``couple`` declares for these networks; ValueError if they do not fit."""
+    assert target == coupled_arch(parents, names, norm)
+    return derive(target, parents, coupling_maps(target, parents))

@@ -44,13 +44,13 @@ def derive(target: Arch, parents: Sequence[Arch], maps: Sequence[ParentMaps]) ->
     does only where its block holds one whole parent.
     """
     reasons = []
-    for name, space in target.spaces().items():
+    for name in target.spaces():
         if name in ("classes", "image"):
             continue
         for k, reader in enumerate(maps):
             for j, writer in enumerate(maps):
-                size = parents[k].spaces()[name].size if j == k else 0
-                if not _is_identity(reader.read[name], writer.write[name], space.size, size):
+                sizes = parents[k].spaces()[name].size, parents[j].spaces()[name].size
+                if not _is_identity(reader.read[name], writer.write[name], *sizes, own=j == k):
                     what = "its own signal" if j == k else f"the signal of parent {j + 1}"
                     reasons.append(f"in {name}, parent {k + 1} does not read {what} as it should")
     weights = tuple(m.write["classes"].scale if "classes" in m.write else 1.0 for m in maps)
@@ -60,36 +60,41 @@ def derive(target: Arch, parents: Sequence[Arch], maps: Sequence[ParentMaps]) ->
 def _layer_norm_reasons(
     target: Arch, parents: Sequence[Arch], maps: Sequence[ParentMaps]
 ) -> list[str]:
+    """A LayerNorm works as the parent's where its block holds even copies of one whole block."""
     blocks = getattr(target, "norm_blocks", None)
     if blocks is None:  # no LayerNorm in this family
         return []
-    whole = blocks or (target.spaces()["residual"].size,)
-    edges = torch.tensor([0, *whole]).cumsum(0)
-    pieces = []
+    size = target.spaces()["residual"].size
+    whole = blocks or (size,)
+    owner, unit = torch.full((2, size), -1)  # parent's block and unit that each channel copies
+    num_pieces, lengths = 0, []
     for parent, parent_maps in zip(parents, maps, strict=True):
         written = parent_maps.write["residual"]
-        inner = getattr(parent, "norm_blocks", ()) or (parent.spaces()["residual"].size,)
-        inner_edges = torch.tensor([0, *inner]).cumsum(0)
-        for start, stop in pairwise(inner_edges):
-            in_piece = (written.source >= start) & (written.source < stop)
-            pieces.append(set(written.target[in_piece].tolist()))
-    wanted = [set(range(int(a), int(b))) for a, b in pairwise(edges)]
-    if sorted(map(min, pieces)) == sorted(map(min, wanted)) and all(p in wanted for p in pieces):
-        return []
-    return [
-        f"LayerNorm takes mean and variance over blocks of {tuple(whole)} channels, which mix "
-        "units that the parents normalise apart"
-    ]
+        if len(written.target.unique()) < len(written.target) or bool(
+            (written.weights() != 1).any()
+        ):
+            return ["LayerNorm reads channels that are no plain copies of the source's"]
+        inner = torch.tensor(parent.norm_blocks or (parent.spaces()["residual"].size,))
+        piece = torch.arange(len(inner)).repeat_interleave(inner)
+        owner[written.target] = piece[written.source] + num_pieces
+        unit[written.target] = written.source
+        num_pieces += len(inner)
+        lengths += inner.tolist()
+    for start, stop in pairwise(torch.tensor([0, *whole]).cumsum(0)):
+        pieces, units = owner[start:stop], unit[start:stop]
+        counts = units.unique(return_counts=True)[1]
+        one_piece = len(pieces.unique()) == 1 and int(pieces[0]) >= 0
+        if not one_piece or len(counts) != lengths[int(pieces[0])] or len(counts.unique()) > 1:
+            return [
+                f"LayerNorm takes mean and variance over blocks of {tuple(whole)} channels, which "
+                "are not even copies of what the parents normalise"
+            ]
+    return []
 
 
-def _is_identity(read: Map, write: Map, target_size: int, size: int) -> bool:
-    """Whether ``read^T write`` is the identity of ``size`` units (0: whether it vanishes)."""
-    read_by, written_by = torch.full((2, target_size), -1)
-    read_by[read.target] = read.source
-    written_by[write.target] = write.source
-    both = (read_by >= 0) & (written_by >= 0)
-    if not bool((read_by[both] == written_by[both]).all()) or not size:
-        return not bool(both.any())
-    share = torch.zeros(size, dtype=torch.float64)
-    share.index_add_(0, read_by[both], torch.full((int(both.sum()),), 1.0).double())
-    return torch.equal(share * (read.scale * write.scale), torch.ones_like(share))
+def _is_identity(read: Map, write: Map, num_read: int, num_written: int, *, own: bool) -> bool:
+    """Whether ``read^T write`` is the identity (of another parent: whether it vanishes)."""
+    num_target = 1 + int(torch.cat([read.target, write.target]).max())
+    product = read.matrix(num_target, num_read).T @ write.matrix(num_target, num_written)
+    wanted = torch.eye(num_read).to(product) if own else torch.zeros_like(product)
+    return torch.allclose(product, wanted, rtol=0, atol=1e-12)

@@ -1,0 +1,108 @@
+"""Whether networks fit each other; every message about what does not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields
+
+from rbdc_mm.arch import Arch, ResNetArch, ViTArch, shapes_of
+
+
+def only_source(parents: Sequence[Arch], names: Sequence[str], operator: str) -> Arch:
+    """The one network that an operator grows; ValueError unless there is exactly one."""
+    if len(parents) != 1:
+        raise ValueError(f"{operator} grows one network, got {len(parents)} parents: {list(names)}")
+    return parents[0]
+
+
+def check_source(
+    target: Arch, source: Arch, name: str, operator: str, *, grows: str = "width and depth"
+) -> None:
+    """Checks that ``source`` can grow to ``target`` by an operator.
+
+    Args:
+        target: the network to make.
+        source: the network that there is.
+        name: what it is called in an error message.
+        operator: the operator's name, for the message.
+        grows: ``'width'``, ``'depth'`` or ``'width and depth'``: what the operator may change.
+
+    Raises:
+        ValueError: another family, another kind of block, block norms, a source that is wider or
+            deeper, a difference in what the operator does not change, or in anything but widths
+            and depth.
+    """
+    if type(source) is not type(target):
+        kinds = type(source).__name__, type(target).__name__
+        raise ValueError(f"{operator} cannot grow {name}, a {kinds[0]}, to a {kinds[1]}")
+    if isinstance(target, ViTArch) and (target.norm_blocks or source.norm_blocks):
+        raise ValueError(f"{operator} is for LayerNorm over all channels, not for norm='block'")
+    if isinstance(target, ResNetArch) and target.convs_per_block != source.convs_per_block:
+        raise ValueError(
+            f"{operator} cannot grow {name}, ResNet-{source.depth}, to ResNet-{target.depth}: "
+            "BasicBlock (18, 34) and Bottleneck (50, 101, 152) do not become one another"
+        )
+    depths, wanted = _depths(source), _depths(target)
+    if any(have > want for have, want in zip(depths, wanted, strict=True)):
+        raise ValueError(f"{operator}: {name} is deeper ({depths} blocks) than the target {wanted}")
+    if grows == "width" and depths != wanted:
+        raise ValueError(
+            f"{operator} grows width alone: {name} has {depths} blocks, the target {wanted}; "
+            "choose a source as deep as the target, or an operator that grows depth"
+        )
+    problem = f"{operator} cannot grow {name} to the target"
+    check_alike(target, source.as_deep_as(target), "the target", name, problem)
+    widths, spaces = source.as_deep_as(target).spaces(), target.spaces()
+    for space, width in widths.items():
+        if width.size > spaces[space].size:
+            raise ValueError(
+                f"{operator}: {name} is wider in {space} ({width.size}) than the target "
+                f"({spaces[space].size})"
+            )
+        if grows == "depth" and width.size != spaces[space].size:
+            raise ValueError(
+                f"{operator} grows depth alone: {name} is {width.size} wide in {space}, the target "
+                f"{spaces[space].size}; choose a source as wide as the target"
+            )
+
+
+def check_alike(first: Arch, other: Arch, first_name: str, other_name: str, problem: str) -> None:
+    """Raises ValueError, ``problem`` first, if two networks differ in more than growing widths."""
+    both = f"{problem}: {first_name} and {other_name}"
+    if type(first) is not type(other):
+        raise ValueError(f"{both} are a {type(first).__name__} and a {type(other).__name__}")
+    shapes, other_shapes = shapes_of(first), shapes_of(other)
+    for key in [*shapes, *other_shapes]:
+        if key not in shapes or key not in other_shapes:
+            got = {first_name: shapes.get(key), other_name: other_shapes.get(key)}
+            listed = ", ".join(f"{name}: {shape or 'absent'}" for name, shape in got.items())
+            raise ValueError(
+                f"{both} differ in tensor {key!r} ({listed}); {_differences(first, other)}"
+            )
+    spaces = first.spaces()
+    for key, rule in first.rules().items():
+        shape, other_shape = shapes[key], other_shapes[key]
+        for axis, size, other_size in zip(rule.axes, shape, other_shape, strict=True):
+            grows = axis.role != "fix" and spaces[axis.space].grows
+            if not grows and size != other_size:
+                raise ValueError(
+                    f"{both} differ in tensor {key!r}: {shape} and {other_shape}; "
+                    f"only widths may differ ({_differences(first, other)})"
+                )
+    for name, space in spaces.items():
+        if space.unit != other.spaces()[name].unit:
+            qkv = "backbone.layers.0.attn.qkv.weight"
+            raise ValueError(
+                f"{both} differ in the unit of {name} (head_dim): {space.unit} and "
+                f"{other.spaces()[name].unit}, in tensor {qkv!r}: {shapes[qkv]} and "
+                f"{other_shapes[qkv]}"
+            )
+
+
+def _depths(arch: Arch) -> tuple[int, ...]:
+    return tuple(map(len, arch.block_prefixes()))
+
+
+def _differences(first: Arch, other: Arch) -> str:
+    pairs = ((f.name, getattr(first, f.name), getattr(other, f.name)) for f in fields(first))
+    return ", ".join(f"{name}={a} and {b}" for name, a, b in pairs if a != b)
