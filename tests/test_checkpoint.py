@@ -131,7 +131,7 @@ def test_record_says_what_was_grown_and_ema_weights_are_used(tmp_path):
         (str(paths[1]), "raw"),
     ]
     assert returned["operator"] == "couple"
-    assert returned["options"] == dict(mode="corrected", center=False)
+    assert returned["options"] == dict(mode="corrected", center=False, norm="layer")
     assert returned["widths"] == "embed_dims=32, num_heads=4, feedforward_channels=64"
     assert "not exact: LayerNorm" in returned["exactness"]
     position = content["state_dict"]["backbone.pos_embed"]

@@ -125,7 +125,9 @@ def test_parents_that_do_not_fit_name_their_files(other, message, pair, tmp_path
 
 def test_options_that_do_not_apply(pair, tmp_path):
     out = tmp_path / "c.pth"
-    with pytest.raises(ValueError, match="unknown operator 'copule': the known ones are 'couple'"):
+    with pytest.raises(
+        ValueError, match="unknown operator 'copule': the known ones are 'bert2bert'"
+    ):
         grow_checkpoint("copule", pair, out)
     with pytest.raises(ValueError, match="mode='paper' couples plainly"):
         grow_checkpoint("couple", pair, out, center=True)

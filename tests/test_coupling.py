@@ -10,8 +10,8 @@ from rbdc_mm.arch import ViTArch
 from rbdc_mm.checkpoint.arch_of import arch_of, model_with_arch
 from rbdc_mm.checkpoint.classifiers import logits
 from rbdc_mm.growth import couple, coupled_arch
-from rbdc_mm.growth.couple import coupling_maps
 from rbdc_mm.growth.calibrate import norm_scales
+from rbdc_mm.growth.couple import coupling_maps
 from rbdc_mm.growth.exactness import derive
 
 

@@ -74,8 +74,8 @@ def test_grow_from_the_command_line(zoo, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--center"], "error: mode='paper' couples plainly"),
-        (["--calibrate", "2"], "error: calibrate=2 needs mode='corrected'"),
+        (["--options", "center=True"], "error: mode='paper' couples plainly"),
+        (["--options", "calibrate=2"], "error: calibrate=2 needs mode='corrected'"),
         (["--config", "no/such.py"], "error: "),
         (["--config", "a.py", "b.py", "c.py"], "error: got 3 configs for 2 parents"),
     ],
@@ -94,7 +94,10 @@ def test_grow_names_what_it_does_not_know(zoo, tmp_path, capsys):
     parents = list(map(str, zoo["vit"]))
     out = str(tmp_path / "c.pth")
     assert main(["copule", "--parents", *parents, "--out", out]) == 1
-    assert "unknown operator 'copule': the known ones are 'couple'" in capsys.readouterr().err
+    assert (
+        "unknown operator 'copule': the known ones are 'bert2bert', 'couple'"
+        in capsys.readouterr().err
+    )
     assert main(["couple", "--parents", parents[0], "gone.pth", "--out", out]) == 1
     assert capsys.readouterr().err == "error: checkpoint gone.pth does not exist\n"
     assert main(["couple", "--parents", *parents, "--out", str(tmp_path)]) == 1
@@ -115,10 +118,11 @@ def test_grow_takes_configs_and_a_target(zoo, tmp_path):
     args = ["couple", "--parents", *map(str, paths), "--out", str(out), "--config", str(config)]
     assert load_tool("grow").main([*args, "--target-config", str(target)]) == 0
     assert read_checkpoint(out).cfg.model.backbone.drop_path_rate == 0.2
-    assert load_tool("grow").main([*args, "--norm", "block"]) == 0
+    assert load_tool("grow").main([*args, "--options", "norm=block"]) == 0
     assert read_checkpoint(out).arch.norm_blocks == (16, 16)
-    assert load_tool("grow").main([*args, "--mode", "corrected", "--no-center"]) == 0
-    assert load_file(out)["meta"]["grown"]["options"] == dict(mode="corrected", center=False)
+    assert load_tool("grow").main([*args, "--options", "mode=corrected", "center=False"]) == 0
+    options = load_file(out)["meta"]["grown"]["options"]
+    assert options == dict(mode="corrected", center=False, norm="layer")
 
 
 # --- tools/inspect_growth.py ---------------------------------------------------------------------

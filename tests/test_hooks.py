@@ -101,7 +101,7 @@ def test_load_from_overrides_growth(digits, tmp_path, parents):
 
 
 def test_growth_hook_refuses_before_training(digits, tmp_path, parents):
-    with pytest.raises(ValueError, match="unknown operator 'coupel': the known ones are 'couple'"):
+    with pytest.raises(ValueError, match="unknown operator 'coupel'"):
         GrowthHook(parents=parents, operator="coupel")
     cfg = coupled_config(digits, tmp_path / "a", parents)
     cfg.model.backbone.arch.embed_dims = 48

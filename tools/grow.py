@@ -2,6 +2,7 @@
 """Grows parents' checkpoints into one:
 
 python tools/grow.py couple --parents a.pth b.pth --out c.pth
+python tools/grow.py embed --parents small.pth --target-config large.py --out c.pth
 """
 
 from __future__ import annotations
@@ -10,10 +11,12 @@ import argparse
 import sys
 import time
 
-from mmengine import Config
+from mmengine import Config, DictAction
 
 from rbdc_mm.checkpoint.grow import grow_checkpoint
 from rbdc_mm.growth import OPERATORS
+
+FILES = {"norm", "calibrate", "learned"}  # options that are about files: see grow_checkpoint
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -29,23 +32,24 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         help="the parents' configs where their checkpoints carry none: one each, or one for all",
     )
     parser.add_argument(
-        "--target-config", help="the target's; by default derived from the parents'"
-    )
-    parser.add_argument("--norm", choices=["layer", "block"], default="layer")
-    parser.add_argument("--mode", choices=["paper", "corrected"], default="paper")
-    parser.add_argument(
-        "--center",
-        action=argparse.BooleanOptionalAction,
-        help="with --mode corrected: centre the residual stream (ViT; on by default there)",
+        "--target-config", help="the target's; couple can derive it from the parents'"
     )
     parser.add_argument(
-        "--calibrate",
-        type=int,
-        default=0,
-        metavar="N",
-        help="with --mode corrected: batches of the first parent's training data to calibrate on",
+        "--options",
+        nargs="+",
+        action=DictAction,
+        default={},
+        metavar="K=V",
+        help="the operator's own settings, " + _known_options(),
     )
+    parser.add_argument("--seed", type=int, default=0, help="of the operator's random choices")
     return parser.parse_args(argv)
+
+
+def _known_options() -> str:
+    own = {name: sorted(operator.options - {"seed"}) for name, operator in OPERATORS.items()}
+    own["couple"].append("calibrate (batches of the first parent's training data)")
+    return "; ".join(f"{name}: {', '.join(options)}" for name, options in own.items() if options)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -53,6 +57,7 @@ def main(argv: list[str] | None = None) -> int:
     configs = args.config * len(args.parents) if len(args.config or ()) == 1 else args.config
     started = time.perf_counter()
     try:
+        OPERATORS[args.operator].check_options(set(args.options) - FILES)
         target = Config.fromfile(args.target_config).model if args.target_config else None
         grown = grow_checkpoint(
             args.operator,
@@ -60,10 +65,8 @@ def main(argv: list[str] | None = None) -> int:
             args.out,
             configs=configs,
             target_model=target,
-            norm=args.norm,
-            calibrate=args.calibrate,
-            mode=args.mode,
-            center=args.center,
+            seed=args.seed,
+            **args.options,
         )
     except (ValueError, OSError) as error:
         print("error:", *str(error).split(), file=sys.stderr)

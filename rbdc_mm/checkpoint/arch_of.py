@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import fields
 from typing import Any
@@ -20,6 +20,11 @@ _RESNET_FIXED = {
     "num_stages": 4,
     "conv_cfg": None,
 }
+# Our classifier that learns from teachers, and the prefixes and keys of our backbones.
+_DISTILLING = "FeatureDistillationClassifier"
+_PROJECTIONS = "projections."
+_OWN_PREFIXES = ("RBDC", "CoMPT")
+_OWN_KEYS = ("parents", "coupling", "norm", "norm_blocks", "parent", "fill", "packed")
 
 
 def unscoped(type_name: object) -> str:
@@ -29,7 +34,7 @@ def unscoped(type_name: object) -> str:
 
 
 def arch_of(model: ModelCfg) -> Arch:
-    """The architecture of an ImageClassifier config.
+    """The architecture of an ImageClassifier config, or of one that distils.
 
     Args:
         model: ``cfg.model``.
@@ -39,7 +44,7 @@ def arch_of(model: ModelCfg) -> Arch:
             rule tables do not cover.
     """
     kind = unscoped(model.get("type", ""))
-    if kind != "ImageClassifier":
+    if kind not in ("ImageClassifier", _DISTILLING):
         raise ValueError(
             f"model type {kind!r} is not a classifier: wanted 'ImageClassifier' with a backbone "
             f"of type {sorted(ARCHS)} (a detector's backbone is grown before it is finetuned)"
@@ -70,29 +75,98 @@ def arch_of(model: ModelCfg) -> Arch:
 
 def backbone_arch(backbone: ModelCfg) -> Arch:
     """The architecture of a backbone config alone, see ``arch_of``."""
-    kind = unscoped(backbone["type"]).removeprefix("RBDC")
-    family = ARCHS[kind]
+    family = ARCHS[_stock_name(backbone)]
     if backbone.get("norm_blocks") and backbone.get("norm") != "block":
         raise ValueError("norm_blocks are for norm='block': drop them, or say norm='block'")
     return _vit(backbone) if family is ViTArch else _resnet(backbone)
 
 
-def model_with_arch(model: ModelCfg, arch: Arch) -> dict:
-    """The same classifier config, resized: widths, heads, channels and the head's input.
+def is_distilling(model: ModelCfg) -> bool:
+    """Whether a model config is that of our FeatureDistillationClassifier."""
+    return unscoped(model.get("type", "")) == _DISTILLING
 
-    Everything that is no width (drop path, losses, initialisers, ...) stays; a ``Pretrained``
-    initialisation goes, since its weights have the old widths.
+
+def plain_model(model: ModelCfg) -> dict:
+    """A copy of a model config; of one that distils, the ImageClassifier that comes out of it."""
+    model = deepcopy(dict(model))
+    if is_distilling(model):
+        model["type"] = "ImageClassifier"
+        del model["distillation"]
+    return model
+
+
+def without_projections(state_dict: Mapping[str, Any]) -> dict[str, Any]:
+    """A distilling classifier's state dict without what its plain classifier does not have."""
+    return {k: v for k, v in state_dict.items() if not k.startswith(_PROJECTIONS)}
+
+
+def teachers_of(model: ModelCfg) -> tuple[str, ...]:
+    """Checkpoint paths of the teachers in a model config; none where it does not distil.
+
+    Raises:
+        ValueError: it distils, but lists no teacher.
+    """
+    return listed_teachers(**model["distillation"]) if is_distilling(model) else ()
+
+
+def listed_teachers(teachers: Sequence[str] = (), **_: Any) -> tuple[str, ...]:
+    """The teachers of a ``distillation`` setting; ValueError if there is none."""
+    if isinstance(teachers, str) or not teachers:
+        raise ValueError(
+            f"distillation.teachers={teachers!r}: wanted a list of at least one checkpoint path"
+        )
+    return tuple(map(str, teachers))
+
+
+def sources_of(model: Any) -> Iterator[str]:
+    """Addresses of the checkpoints that a model config starts or learns from, repeats included.
+
+    These are ``Pretrained`` initialisations anywhere, the parents of our backbones, the teachers,
+    and the source of a learned operator.
+    """
+    if not isinstance(model, Mapping):
+        return
+    init_cfg = model.get("init_cfg")
+    for init in init_cfg if isinstance(init_cfg, list | tuple) else [init_cfg]:
+        if isinstance(init, Mapping) and init.get("type") == "Pretrained":
+            yield init["checkpoint"]
+    kind = unscoped(model.get("type", ""))
+    if kind.startswith(_OWN_PREFIXES):
+        yield from model.get("parents", ())
+        if model.get("parent"):
+            yield model["parent"]
+    if kind == "LiGOClassifier":
+        yield model["source"]
+    yield from teachers_of(model)
+    for value in model.values():
+        for item in value if isinstance(value, list | tuple) else [value]:
+            yield from sources_of(item)
+
+
+def _stock_name(backbone: ModelCfg) -> str:
+    """mmpretrain's name of a backbone's type, be it its own or ours."""
+    kind = unscoped(backbone["type"])
+    for prefix in _OWN_PREFIXES:
+        kind = kind.removeprefix(prefix)
+    return kind
+
+
+def model_with_arch(model: ModelCfg, arch: Arch) -> dict:
+    """The same classifier config, resized: depth, widths, heads, channels, the head's input.
+
+    Everything that is no size (drop path, losses, initialisers, teachers, ...) stays; a
+    ``Pretrained`` initialisation goes, since its weights have the old widths.
     """
     model = deepcopy(dict(model))
     backbone, head = model["backbone"], model["head"]
     if "Pretrained" in str(backbone.get("init_cfg")):
         del backbone["init_cfg"]
-    kind = unscoped(backbone["type"])
-    if kind.startswith("RBDC"):  # whose parents gave the old widths
-        backbone["type"] = f"mmpretrain.{kind.removeprefix('RBDC')}"
-        for key in ("parents", "coupling", "norm", "norm_blocks"):
+    if unscoped(backbone["type"]).startswith(_OWN_PREFIXES):  # whose parents gave the old widths
+        backbone["type"] = f"mmpretrain.{_stock_name(backbone)}"
+        for key in _OWN_KEYS:
             backbone.pop(key, None)
     if isinstance(arch, ResNetArch):
+        backbone["depth"] = arch.depth
         backbone["base_channels"] = backbone["stem_channels"] = arch.base_channels
         head["in_channels"] = arch.feature_channels
         return model

@@ -15,7 +15,7 @@ from mmengine import Config
 from torch import Tensor
 
 from rbdc_mm.arch import Arch
-from rbdc_mm.checkpoint.arch_of import arch_of
+from rbdc_mm.checkpoint.arch_of import arch_of, is_distilling, plain_model, without_projections
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,10 @@ def read_checkpoint(path: str | Path, config: str | Path | None = None) -> Check
     else:
         raise ValueError(f"{path} carries no config in its meta: give one with --config")
     weights = meta.get("weights") or ("ema" if "ema_state_dict" in content else "raw")
-    return Checkpoint(path, content["state_dict"], meta, cfg, weights)
+    state = content["state_dict"]
+    if is_distilling(cfg.get("model") or {}):  # teachers and projections were for training alone
+        cfg.model, state = plain_model(cfg.model), without_projections(state)
+    return Checkpoint(path, state, meta, cfg, weights)
 
 
 def write_checkpoint(content: dict[str, Any], path: str | Path) -> None:

@@ -11,16 +11,21 @@ from uuid import uuid4
 
 import torch
 from mmengine import Config
+from torch import Tensor
 
 from rbdc_mm.arch import Arch, ViTArch, resolve
-from rbdc_mm.checkpoint.arch_of import arch_of, model_with_arch
-from rbdc_mm.checkpoint.classifiers import image_batches, load_classifier, logits
-from rbdc_mm.checkpoint.files import Checkpoint, read_checkpoint, write_checkpoint
-from rbdc_mm.checkpoint.ledgers import ledger_of
+from rbdc_mm.checkpoint.arch_of import arch_of, model_with_arch, plain_model
+from rbdc_mm.checkpoint.classifiers import (
+    build_classifier,
+    image_batches,
+    load_classifier,
+    logits,
+)
+from rbdc_mm.checkpoint.files import Checkpoint, load_file, read_checkpoint, write_checkpoint
+from rbdc_mm.checkpoint.ledgers import ledger_in, ledger_of
 from rbdc_mm.cost import Ledger, count_flops
-from rbdc_mm.growth import OPERATORS
+from rbdc_mm.growth import OPERATORS, Operator
 from rbdc_mm.growth.calibrate import norm_scales
-from rbdc_mm.growth.exactness import derive
 
 _CALIBRATION_SEED = 0
 
@@ -34,6 +39,8 @@ def grow_checkpoint(
     target_model: Mapping[str, Any] | None = None,
     norm: str = "layer",
     calibrate: int = 0,
+    learned: str | Path | None = None,
+    seed: int = 0,
     **options: Any,
 ) -> dict[str, Any]:
     """Applies a growth operator to parents' checkpoints and writes the grown one.
@@ -44,9 +51,12 @@ def grow_checkpoint(
         out: the checkpoint to write, whole or not at all; an ordinary MMEngine checkpoint whose
             meta holds the target's config, the parents' ledgers and what was grown from what.
         configs: the parents' configs, for checkpoints that do not carry theirs.
-        target_model: the target's ``cfg.model``; by default derived from the first parent's.
-        norm: ``'layer'`` or ``'block'``, see ``growth.couple``.
-        calibrate: batches of the first parent's training data to calibrate with, 0 for none.
+        target_model: the target's ``cfg.model``; ``couple`` derives it from the parents, every
+            other operator needs it.
+        norm: for ``couple``: ``'layer'`` or ``'block'``.
+        calibrate: for ``couple``: batches of the first parent's training data to calibrate with.
+        learned: for ``ligo``: checkpoint of the run that learned the maps.
+        seed: of the operator's random choices and of the target's own initial weights.
         **options: the operator's own.
 
     Returns:
@@ -65,13 +75,24 @@ def grow_checkpoint(
     ]
     names = [str(checkpoint.path) for checkpoint in read]
     arches = [checkpoint.arch for checkpoint in read]
-    target = chosen.target_arch(arches, names, norm)
-    if target_model is None:
-        model = model_with_arch(read[0].cfg.model, target)
-    else:
-        model = deepcopy(dict(target_model))
-        check_target(arch_of(model), target, names)
-    ledger = Ledger.new(f"grow-{uuid4().hex[:12]}", f"{operator} to {out}", map(ledger_of, read))
+    sources = list(map(ledger_of, read))
+    if learned is not None:
+        maps = load_file(learned)
+        options["learned"] = maps["state_dict"]
+        sources.append(ledger_in(maps.get("meta") or {}, learned))
+    if "seed" in chosen.takes:
+        options["seed"] = seed
+    if chosen.target_arch is not None:
+        options["norm"] = norm
+    elif norm != "layer":
+        raise ValueError(f"norm={norm!r} is for 'couple': {operator!r} grows plain LayerNorms")
+    model = _target_model(chosen, read, target_model, names, norm)
+    target = arch_of(model)
+    given = {k: v for k, v in options.items() if k != "learned"}
+    exactness = chosen.exactness(target, arches, names, **options)
+    ledger = Ledger.new(f"grow-{uuid4().hex[:12]}", f"{operator} to {out}", sources)
+    if calibrate and "norm_scales" not in chosen.takes:
+        raise ValueError(f"calibrate={calibrate} is for 'couple': {operator!r} has no such step")
     if calibrate:
         if options.get("mode", "paper") == "paper" or norm == "block":
             raise ValueError(
@@ -79,29 +100,63 @@ def grow_checkpoint(
                 f"got mode={options.get('mode', 'paper')!r} and norm={norm!r}"
             )
         options["norm_scales"] = _calibrate(read, arches, calibrate, options, ledger)
+    if chosen.needs_init:
+        options["init"] = initial_state(model, seed)
     states = [checkpoint.state_dict for checkpoint in read]
-    state = chosen.apply(arches, states, names, norm=norm, **options)
+    state = chosen.apply(target, arches, states, names, **options)
     resolve(target, {key: value.shape for key, value in state.items()}, f"the grown {out}")
     cfg = _target_config(read[0].cfg, model)
     if "rbdc_mm." in str(model):  # so that whoever reads the file finds our classes
         _import_ours(cfg)
     grown = {
         "operator": operator,
-        "options": {k: v for k, v in options.items() if k != "norm_scales"},
-        "norm": norm,
+        "options": given | ({"learned": str(learned)} if learned else {}),
+        "seed": seed,
         "calibrate_batches": calibrate,
         "widths": _widths(target),
         "parents": [
             {"path": name, "weights": checkpoint.weights, "widths": _widths(arch)}
             for name, checkpoint, arch in zip(names, read, arches, strict=True)
         ],
-        "exactness": str(derive(target, arches, chosen.maps(target, arches))),
+        "exactness": str(exactness),
     }
     meta = {"cfg": cfg.pretty_text, "ledger": ledger.to_dict(), "grown": grown}
     if "dataset_meta" in read[0].meta:
         meta["dataset_meta"] = read[0].meta["dataset_meta"]
     write_checkpoint({"meta": meta, "state_dict": state}, out)
     return grown
+
+
+def _target_model(
+    operator: Operator,
+    read: Sequence[Checkpoint],
+    model: Mapping[str, Any] | None,
+    names: Sequence[str],
+    norm: str,
+) -> dict[str, Any]:
+    """The target's plain model config, given or derived."""
+    if operator.target_arch is None:
+        if model is None:
+            raise ValueError(
+                f"{operator.name} can grow {names[0]} to many a target: give its config "
+                "(tools/grow.py --target-config)"
+            )
+        return plain_model(model)
+    derived = operator.target_arch([checkpoint.arch for checkpoint in read], names, norm)
+    if model is None:
+        return model_with_arch(plain_model(read[0].cfg.model), derived)
+    model = plain_model(model)
+    check_target(arch_of(model), derived, names)
+    return model
+
+
+def initial_state(model: Mapping[str, Any], seed: int) -> dict[str, Tensor]:
+    """A classifier config's own initial weights; the caller's random state stays as it is."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        classifier = build_classifier(model)
+        classifier.init_weights()
+    return classifier.state_dict()
 
 
 def _target_config(parent: Config, model: dict[str, Any]) -> Config:

@@ -141,9 +141,16 @@ class Ledger:
         flops_per_sample = _count("forward_flops_per_sample", forward_flops_per_sample)
         self._add(eval_flops=_count("num_samples", num_samples) * flops_per_sample)
 
-    def add_operator(self, flops: int) -> None:
-        """Charge FLOPs spent on learning the growth operator, or on search."""
-        self._add(operator_flops=_count("flops", flops))
+    def add_operator(self, flops: int, num_samples: int = 0, num_iters: int = 0) -> None:
+        """Charge FLOPs spent on learning the growth operator, or on search.
+
+        Where that is a training of its own, also note its samples (of all ranks) and iterations.
+        """
+        self._add(
+            operator_flops=_count("flops", flops),
+            num_samples_seen=_count("num_samples", num_samples),
+            num_iters=_count("num_iters", num_iters),
+        )
 
     def _add(self, **amounts: int) -> None:
         own = self.own
@@ -162,12 +169,22 @@ class Ledger:
 
     @property
     def with_teachers(self) -> int:
-        """(b) = (a) + this run's teachers, operator and search, in FLOPs."""
-        return self.own.all_flops
+        """(b) = (a) + this run's teachers, operator and search, in FLOPs.
+
+        Learning or calibrating an operator may stand in an entry of its own, one that trained no
+        model: such entries belong here as long as only their like lie between them and this run.
+        """
+        found, waiting = {self.run_id}, list(self.own.parents)
+        while waiting:
+            entry = self.entries[waiting.pop()]
+            if entry.train_flops == 0 and entry.run_id not in found:
+                found.add(entry.run_id)
+                waiting += entry.parents
+        return sum(self.entries[run_id].all_flops for run_id in found)
 
     @property
     def total(self) -> int:
-        """(c) = (b) + every ancestor's (b), each once, in FLOPs. See `is_lower_bound`."""
+        """(c): teachers, operators and training of this run and of every ancestor, each once."""
         return sum(entry.all_flops for entry in self.entries.values())
 
     @property

@@ -1,9 +1,17 @@
-"""Registered hooks: growth, the ledger, the run record, a budget, reproducible resuming."""
+"""Registered hooks: growth, distillation, the ledger, the run record, a budget, seeds."""
 
 from rbdc_mm.hooks.budget_stop import BudgetStopHook
+from rbdc_mm.hooks.distillation import DistillationHook
 from rbdc_mm.hooks.epoch_seed import EpochSeedHook
 from rbdc_mm.hooks.flops_ledger import FLOPsLedgerHook
 from rbdc_mm.hooks.growth import GrowthHook
 from rbdc_mm.hooks.run_record import RunRecordHook
 
-__all__ = ["BudgetStopHook", "EpochSeedHook", "FLOPsLedgerHook", "GrowthHook", "RunRecordHook"]
+__all__ = [
+    "BudgetStopHook",
+    "DistillationHook",
+    "EpochSeedHook",
+    "FLOPsLedgerHook",
+    "GrowthHook",
+    "RunRecordHook",
+]

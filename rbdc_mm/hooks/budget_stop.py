@@ -44,14 +44,17 @@ class BudgetStopHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Counts what is affordable and cuts the loop there."""
-        ledger, cost = ledger_hook(runner).ledger, ledger_hook(runner).cost
+        hook = ledger_hook(runner)
+        ledger, cost = hook.ledger, hook.training_cost
         assert ledger is not None and cost is not None
+        # An upper bound where distillation ends before the run does.
+        flops = cost.train_flops + (0 if self.total == "target_only" else hook.teacher_flops)
         spent = getattr(ledger, self.total)
         left = self.max_pflops * 1e15 - spent
         loop = runner.train_loop
         by_epoch = isinstance(loop, EpochBasedTrainLoop)
         step_samples = samples_per_epoch(runner.train_dataloader) if by_epoch else _batch(runner)
-        step_flops = step_samples * get_world_size() * cost.train_flops
+        step_flops = step_samples * get_world_size() * flops
         done, planned = (loop.epoch, loop.max_epochs) if by_epoch else (loop.iter, loop.max_iters)
         affordable = done + max(0, int(left // step_flops))
         unit = "epoch" if by_epoch else "iteration"

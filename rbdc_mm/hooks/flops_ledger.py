@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from mmengine import Config
 from mmengine.dist import broadcast_object_list, get_world_size
 from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
+from torch import nn
 
-from rbdc_mm.checkpoint.files import load_file
+from rbdc_mm.checkpoint.arch_of import is_distilling, plain_model, sources_of, teachers_of
+from rbdc_mm.checkpoint.files import load_file, read_checkpoint
 from rbdc_mm.checkpoint.ledgers import ledger_in, unknown_ledger
 from rbdc_mm.cost import Ledger, SampleCost, format_flops
-from rbdc_mm.models.cost_of import image_size_of, model_cost
+from rbdc_mm.models.cost_of import image_size_of, model_cost, teacher_forward_flops
 from rbdc_mm.registry import HOOKS
 
 
@@ -25,9 +28,14 @@ class FLOPsLedgerHook(Hook):
     FLOPs per sample are counted once, before the first iteration, on a copy of the model on the
     meta device (see ``cost.counter``). An iteration is charged with the samples of this rank times
     the number of ranks: OpenMMLab's samplers give every rank equally many. Resuming restores the
-    ledger exactly; loading (``load_from``, ``Pretrained``, an RBDC backbone's ``parents``) makes
-    the loaded checkpoints' ledgers this run's parents. A source without a ledger counts as unknown
-    and makes the total a lower bound.
+    ledger exactly; loading (``load_from``, ``Pretrained``, the parents of our backbones) makes
+    the loaded checkpoints' ledgers this run's parents, and teachers are parents as well. A source
+    without a ledger counts as unknown and makes the total a lower bound.
+
+    While a classifier distils, its projections and its teachers' forward are charged too. A model
+    with a true attribute ``is_operator`` trains no network but learns how to grow one: the whole
+    iteration is charged to the operator, at the cost of the config's ``model.target`` and, on each
+    rank, the model's ``flops_per_iteration`` (making that target's weights, with its backward).
 
     Args:
         image_size: (height, width) in pixels to count at, by default what the training pipeline
@@ -35,7 +43,9 @@ class FLOPsLedgerHook(Hook):
 
     Attributes:
         ledger: the run's ``Ledger``.
-        cost: the model's ``SampleCost``.
+        cost: the ``SampleCost`` of the model itself, without what only training needs.
+        training_cost: the same with the projections of a classifier that distils.
+        teacher_flops: forward FLOPs per sample of all teachers.
     """
 
     priority = "NORMAL"  # before CheckpointHook, so that a saved ledger holds the iteration
@@ -44,6 +54,8 @@ class FLOPsLedgerHook(Hook):
         self.image_size = tuple(image_size) if image_size else None
         self.ledger: Ledger | None = None
         self.cost: SampleCost | None = None
+        self.training_cost: SampleCost | None = None
+        self.teacher_flops = 0
         self._loaded: Ledger | None = None
         self._seen_size = False
 
@@ -67,13 +79,18 @@ class FLOPsLedgerHook(Hook):
                 f"set has {found}: set num_train_samples in the config to it"
             )
         if self.ledger is None:
-            parents = [self._loaded] if self._loaded else list(_sources(runner.cfg.model))
+            # What is loaded overrides what the model starts from, but not what it learns from.
+            paths = (teachers_of if self._loaded else sources_of)(runner.cfg.model)
+            parents = [_source(path) for path in dict.fromkeys(paths)]
+            if self._loaded:
+                parents.insert(0, self._loaded)
             run_id = [f"{runner.experiment_name}-{uuid4().hex[:8]}"]
             broadcast_object_list(run_id)
             self.ledger = Ledger.new(run_id[0], runner.experiment_name, parents)
-        self.cost = model_cost(runner.cfg, self.image_size)
+        self._count(runner.cfg, _is_operator(bare_model(runner)))
+        flops = self.training_cost.train_flops + self.teacher_flops
         runner.logger.info(
-            f"ledger: training costs {format_flops(self.cost.train_flops)} a sample, "
+            f"ledger: training costs {format_flops(flops)} a sample, "
             f"spent so far {format_flops(self.ledger.total)} with all sources"
         )
 
@@ -84,7 +101,16 @@ class FLOPsLedgerHook(Hook):
         assert self.ledger is not None and self.cost is not None
         self._check_size(runner, data_batch)
         num_samples = len(data_batch["inputs"]) * get_world_size()
-        self.ledger.add_iteration(num_samples, self.cost.train_flops)
+        model = bare_model(runner)
+        if _is_operator(model):
+            flops = num_samples * self.cost.train_flops
+            flops += get_world_size() * model.flops_per_iteration
+            self.ledger.add_operator(flops, num_samples, num_iters=1)
+        elif getattr(model, "distilling", False):
+            flops = self.training_cost.train_flops
+            self.ledger.add_iteration(num_samples, flops, self.teacher_flops)
+        else:
+            self.ledger.add_iteration(num_samples, self.cost.train_flops)
 
     def after_val_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
@@ -98,6 +124,21 @@ class FLOPsLedgerHook(Hook):
         """Saves the ledger with the weights it paid for."""
         if self.ledger is not None:
             checkpoint["meta"]["ledger"] = self.ledger.to_dict()
+
+    def _count(self, cfg: Config, is_operator: bool) -> None:
+        """Counts the model as it is published, as it is trained, and its teachers."""
+        if not is_operator and not is_distilling(cfg.model):
+            self.cost = self.training_cost = model_cost(cfg, self.image_size)
+            return
+        size = self.image_size or image_size_of(cfg)
+        model = cfg.model.target if is_operator else plain_model(cfg.model)
+        alone = Config(dict(model=model, default_scope=cfg.get("default_scope")))
+        self.cost = self.training_cost = model_cost(alone, size)
+        if is_distilling(cfg.model):
+            self.training_cost = model_cost(cfg, size)
+            feature = cfg.model.distillation.get("feature", "pre_logits")
+            teachers = [read_checkpoint(path).cfg for path in teachers_of(cfg.model)]
+            self.teacher_flops = sum(teacher_forward_flops(t, feature, size) for t in teachers)
 
     def _check_size(self, runner: Runner, data_batch: Any) -> None:
         """A classifier's images must have the counted size, or the ledger is wrong."""
@@ -124,20 +165,13 @@ def ledger_hook(runner: Runner) -> FLOPsLedgerHook:
     )
 
 
-def _sources(model: Mapping[str, Any]) -> Iterator[Ledger]:
-    """Ledgers of the checkpoints that a model config initialises itself from."""
-    if not isinstance(model, Mapping):
-        return
-    init_cfg = model.get("init_cfg")
-    for init in init_cfg if isinstance(init_cfg, list | tuple) else [init_cfg]:
-        if isinstance(init, Mapping) and init.get("type") == "Pretrained":
-            yield _source(init["checkpoint"])
-    if "RBDC" in str(model.get("type", "")):
-        for parent in model.get("parents", ()):
-            yield _source(parent)
-    for value in model.values():
-        for item in value if isinstance(value, list | tuple) else [value]:
-            yield from _sources(item)
+def bare_model(runner: Runner) -> nn.Module:
+    """The runner's model without what wraps it for training on several devices."""
+    return runner.model.module if is_model_wrapper(runner.model) else runner.model
+
+
+def _is_operator(model: nn.Module) -> bool:
+    return bool(getattr(model, "is_operator", False))
 
 
 def _source(address: str) -> Ledger:

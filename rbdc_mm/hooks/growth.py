@@ -15,6 +15,8 @@ from rbdc_mm.checkpoint.grow import grow_checkpoint
 from rbdc_mm.growth import OPERATORS
 from rbdc_mm.registry import HOOKS
 
+_OF_GROW_CHECKPOINT = {"calibrate", "seed"}
+
 
 @HOOKS.register_module()
 class GrowthHook(Hook):
@@ -27,17 +29,18 @@ class GrowthHook(Hook):
     Args:
         parents: checkpoints of the parents' classifiers.
         operator: a name in ``growth.OPERATORS``.
-        **options: see ``checkpoint.grow.grow_checkpoint`` (``mode``, ``center``, ``calibrate``).
+        **options: see ``checkpoint.grow.grow_checkpoint`` and the operator.
 
     Raises:
-        ValueError: an unknown operator (at once); parents that do not grow to this model.
+        ValueError: an unknown operator or option (at once); parents that do not grow to this model.
         FileNotFoundError: a parent that does not exist.
     """
 
     priority = "VERY_HIGH"
 
     def __init__(self, parents: Sequence[str], operator: str = "couple", **options: Any) -> None:
-        OPERATORS[operator]  # an unknown name fails here, before data are loaded
+        # what is unknown fails here, before data are loaded
+        OPERATORS[operator].check_options(set(options) - _OF_GROW_CHECKPOINT)
         self.parents = list(parents)
         self.operator = operator
         self.options = options
@@ -53,8 +56,9 @@ class GrowthHook(Hook):
         if is_main_process():
             model = runner.cfg.model
             norm = "block" if getattr(arch_of(model), "norm_blocks", ()) else "layer"
+            options = {"seed": runner.seed, **self.options}
             grown = grow_checkpoint(
-                self.operator, self.parents, out, target_model=model, norm=norm, **self.options
+                self.operator, self.parents, out, target_model=model, norm=norm, **options
             )
             runner.logger.info(f"GrowthHook: wrote {out}: {grown}")
         barrier()

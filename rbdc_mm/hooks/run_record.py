@@ -10,10 +10,17 @@ from typing import Any
 
 import mmengine
 import torch
+from mmengine import Config
 from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import EpochBasedTrainLoop, Runner, find_latest_checkpoint
 
+from rbdc_mm.checkpoint.arch_of import (
+    is_distilling,
+    plain_model,
+    unscoped,
+    without_projections,
+)
 from rbdc_mm.checkpoint.files import load_file, write_checkpoint, write_text
 from rbdc_mm.hooks.flops_ledger import ledger_hook
 from rbdc_mm.records import FINAL, RECORD, SCHEMA
@@ -25,7 +32,8 @@ class RunRecordHook(Hook):
     """Writes ``work_dir/run.json`` at every evaluation and, marked as finished, at the end.
 
     At the end it also writes ``work_dir/final.pth``: the last checkpoint without optimiser state,
-    under a name that does not depend on the schedule, for what starts from this run.
+    under a name that does not depend on the schedule, for what starts from this run. Of a
+    classifier that distilled, it holds the plain one, config included.
 
     Tables are made from these files alone. Metrics are kept by epoch (by iteration in an
     iteration-based loop). A run that was killed between its last checkpoint and its last
@@ -80,6 +88,9 @@ class RunRecordHook(Hook):
         content = load_file(last)
         meta = dict(content["meta"], weights="ema" if "ema_state_dict" in content else "raw")
         final = {"meta": meta, "state_dict": content["state_dict"]}
+        if is_distilling(runner.cfg.model):
+            meta["cfg"] = _plain_config(meta["cfg"])
+            final["state_dict"] = without_projections(content["state_dict"])
         write_checkpoint(final, Path(runner.work_dir) / FINAL)
 
     def _read(self, runner: Runner) -> dict[str, Any] | None:
@@ -104,7 +115,7 @@ class RunRecordHook(Hook):
             "seed": runner.seed,
             "num_params": hook.cost.num_params,
             "macs_per_sample": hook.cost.macs_per_sample,
-            "train_flops_per_sample": hook.cost.train_flops,
+            "train_flops_per_sample": hook.training_cost.train_flops,
             "progress": _progress(runner),
             "unit": "epoch" if isinstance(runner.train_loop, EpochBasedTrainLoop) else "iteration",
             "history": self.history,
@@ -114,6 +125,15 @@ class RunRecordHook(Hook):
             "versions": {"torch": torch.__version__, "mmengine": mmengine.__version__},
         }
         write_text(json.dumps(record, indent=1) + "\n", Path(runner.work_dir) / RECORD)
+
+
+def _plain_config(text: str) -> str:
+    """The config of a classifier that distilled, as if it never had."""
+    cfg = Config.fromstring(text, ".py")
+    cfg.model = plain_model(cfg.model)
+    hooks = cfg.get("custom_hooks") or ()
+    cfg.custom_hooks = [h for h in hooks if unscoped(h["type"]) != "DistillationHook"]
+    return cfg.pretty_text
 
 
 def _progress(runner: Runner) -> int:

@@ -1,37 +1,46 @@
-"""Backbones that start as the coupling of their parents' backbones.
-
-Source: RBDC, arXiv 2605.23656 (its full text could not be read; see ``growth/couple.py``).
-"""
+"""Backbones that start from their parents' backbones, coupled (RBDC) or embedded (CoM-PT)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from mmengine.logging import print_log
 from mmpretrain.models.backbones import ResNet, VisionTransformer
+from torch import Tensor, nn
 
-from rbdc_mm.arch import Arch
+from rbdc_mm.arch import Arch, shapes_of
 from rbdc_mm.checkpoint.arch_of import backbone_arch, norm_cfg_of
 from rbdc_mm.checkpoint.files import read_checkpoint
-from rbdc_mm.growth import couple, coupled_arch
+from rbdc_mm.growth import couple, coupled_arch, embed
+from rbdc_mm.growth.engine import StateDict
 from rbdc_mm.registry import MODELS
 
+# They may differ from the parents': a position embedding can be resized, norms left out.
+_FREE_FIELDS = ("img_size", "final_norm", "pooled_norm", "with_cls_token")
 
-class _StartsFromParents:
-    """What both backbones share: couple in ``init_weights()``.
+
+class _Grown:
+    """What these backbones share: they grow in ``init_weights()``.
 
     MMEngine initialises first and loads ``load_from``/``resume`` afterwards, so a checkpoint
-    overrides the coupling, as it overrides any initialisation.
+    overrides the growth, as it overrides any initialisation.
     """
 
     parents: tuple[Path, ...]
-    coupling: Mapping[str, Any]
     own_arch: Arch | None
 
+    def _grow(
+        self, arches: list[Arch], states: list[StateDict], names: list[str]
+    ) -> dict[str, Tensor]:
+        """The grown backbone's state dict, keys with ``backbone.`` in front."""
+        raise NotImplementedError
+
     def init_weights(self) -> None:
-        """Initialises as the base class does, then loads the coupling of the parents."""
+        """Initialises as the base class does, then loads what the parents grow to."""
         super().init_weights()  # type: ignore[misc]
         if not self.parents:
             return
@@ -42,25 +51,54 @@ class _StartsFromParents:
             {k: v for k, v in c.state_dict.items() if k.startswith("backbone.")}
             for c in checkpoints
         ]
-        norm = "block" if getattr(self.own_arch, "norm_blocks", ()) else "layer"
-        coupled = coupled_arch(arches, names, norm)
-        _check_same(self.own_arch, coupled, names)
-        grown = couple(arches, states, names, norm=norm, **self.coupling)
+        grown = self._grow(arches, states, names)
         stripped = {k.removeprefix("backbone."): v for k, v in grown.items()}
         own = {k: v.shape for k, v in self.state_dict().items()}  # type: ignore[attr-defined]
         missing = {k: tuple(s) for k, s in own.items() if k not in stripped}
         if missing:
-            raise ValueError(f"the coupling of {names} lacks {missing}: drop these from the config")
+            raise ValueError(f"what {names} grow to lacks {missing}: drop these from the config")
         # A detector may leave out what only the classifier needs (the final norm).
         wanted = {k: v for k, v in stripped.items() if k in own}
         self.load_state_dict(wanted, strict=True)  # type: ignore[attr-defined]
         kinds = [checkpoint.weights for checkpoint in checkpoints]
-        print_log(f"{type(self).__name__}: coupled {names} ({kinds} weights)", logger="current")
+        print_log(f"{type(self).__name__}: grown from {names} ({kinds} weights)", logger="current")
+
+
+class _Coupled(_Grown):
+    coupling: Mapping[str, Any]
+
+    def _grow(
+        self, arches: list[Arch], states: list[StateDict], names: list[str]
+    ) -> dict[str, Tensor]:
+        norm = "block" if getattr(self.own_arch, "norm_blocks", ()) else "layer"
+        _check_same(self.own_arch, coupled_arch(arches, names, norm), names)
+        return couple(arches, states, names, norm=norm, **self.coupling)
+
+
+class _Embedded(_Grown):
+    options: Mapping[str, Any]
+
+    def _grow(
+        self, arches: list[Arch], states: list[StateDict], names: list[str]
+    ) -> dict[str, Tensor]:
+        """Embeds at the source's image size, which the backbone then resizes to its own."""
+        (source,) = arches
+        free = {k: v for k, v in vars(source).items() if k in _FREE_FIELDS}
+        target = replace(self.own_arch, **free)
+        own = {f"backbone.{k}": v for k, v in self.state_dict().items()}  # type: ignore[attr-defined]
+        init = {}
+        for key, shape in shapes_of(target).items():
+            fits = key in own and own[key].shape == shape
+            # the position embedding of another image size, or a norm that this backbone leaves out
+            init[key] = own[key] if fits else nn.init.trunc_normal_(torch.empty(shape), std=0.02)
+        return embed(target, arches, states, names, init=init, **self.options)
 
 
 @MODELS.register_module()
-class RBDCVisionTransformer(_StartsFromParents, VisionTransformer):
+class RBDCVisionTransformer(_Coupled, VisionTransformer):
     """mmpretrain's VisionTransformer, initialised by coupling its parents.
+
+    Source: RBDC, arXiv 2605.23656 (its full text could not be read; see ``growth/couple.py``).
 
     Args:
         parents: checkpoints of the parents' classifiers; empty for a plain VisionTransformer.
@@ -96,7 +134,7 @@ class RBDCVisionTransformer(_StartsFromParents, VisionTransformer):
 
 
 @MODELS.register_module()
-class RBDCResNet(_StartsFromParents, ResNet):
+class RBDCResNet(_Coupled, ResNet):
     """mmpretrain's ResNet, initialised by coupling its parents.
 
     Args:
@@ -116,11 +154,63 @@ class RBDCResNet(_StartsFromParents, ResNet):
         self.coupling = {}
 
 
+@MODELS.register_module()
+class CoMPTVisionTransformer(_Embedded, VisionTransformer):
+    """mmpretrain's VisionTransformer, initialised with its parent as the leading block.
+
+    Source: CoM-PT, arXiv 2604.12391 (see ``growth.embed``).
+
+    Args:
+        parent: checkpoint of the parent's classifier; None for a plain VisionTransformer.
+        fill: ``'random'`` or ``'zero_out'``, see ``growth.embed``.
+        packed: ``'aware'`` or ``'naive'``, see ``growth.embed``.
+        **kwargs: mmpretrain's own.
+
+    Raises:
+        ValueError: a parent that cannot grow to this backbone (in ``init_weights``).
+    """
+
+    def __init__(
+        self,
+        *,
+        parent: str | None = None,
+        fill: str = "random",
+        packed: str = "aware",
+        **kwargs: Any,
+    ) -> None:
+        self.own_arch = backbone_arch(dict(type=type(self), **kwargs)) if parent else None
+        super().__init__(**kwargs)
+        self.parents = (Path(parent),) if parent else ()
+        self.options = dict(fill=fill, packed=packed)
+
+
+@MODELS.register_module()
+class CoMPTResNet(_Embedded, ResNet):
+    """mmpretrain's ResNet, initialised with its parent as the leading block.
+
+    Args:
+        parent: checkpoint of the parent's classifier; None for a plain ResNet.
+        fill: ``'random'`` or ``'zero_out'``, see ``growth.embed``.
+        depth: 18, 34, 50, 101 or 152.
+        **kwargs: mmpretrain's own.
+
+    Raises:
+        ValueError: a parent that cannot grow to this backbone (in ``init_weights``).
+    """
+
+    def __init__(
+        self, *, depth: int, parent: str | None = None, fill: str = "random", **kwargs: Any
+    ) -> None:
+        own = dict(type=type(self), depth=depth, **kwargs)
+        self.own_arch = backbone_arch(own) if parent else None
+        super().__init__(depth=depth, **kwargs)
+        self.parents = (Path(parent),) if parent else ()
+        self.options = dict(fill=fill)
+
+
 def _check_same(own: Arch, coupled: Arch, names: Sequence[str]) -> None:
-    """The image size and the norms behind the last layer may differ: they can be resized, left."""
     for field in vars(own):
-        free = field in ("img_size", "final_norm", "pooled_norm", "with_cls_token")
-        if not free and getattr(own, field) != getattr(coupled, field):
+        if field not in _FREE_FIELDS and getattr(own, field) != getattr(coupled, field):
             raise ValueError(
                 f"the parents {list(names)} couple to {field}={getattr(coupled, field)}, "
                 f"the backbone's config says {field}={getattr(own, field)}: make them agree"

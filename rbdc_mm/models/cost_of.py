@@ -13,10 +13,19 @@ from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import MODELS, DefaultScope
 from torch import Tensor, nn
 
+from rbdc_mm.checkpoint.arch_of import plain_model
 from rbdc_mm.cost import SampleCost, count_flops, meta_parameters
+from rbdc_mm.models.feature_distillation import FeatureDistillationClassifier
 from rbdc_mm.models.image_size import as_size, image_size_of
 
-__all__ = ["build_on_meta", "classifier_cost", "detector_cost", "image_size_of", "model_cost"]
+__all__ = [
+    "build_on_meta",
+    "classifier_cost",
+    "detector_cost",
+    "image_size_of",
+    "model_cost",
+    "teacher_forward_flops",
+]
 
 # Two, since BatchNorm in training mode refuses a single value per channel.
 NUM_SAMPLES = 2
@@ -61,6 +70,9 @@ def model_cost(cfg: Config, image_size: int | tuple[int, int] | None = None) -> 
 def classifier_cost(cfg: Config, image_size: int | tuple[int, int] | None = None) -> SampleCost:
     """Cost of training an mmpretrain classifier on one image, from pixels to logits.
 
+    One that distils is charged its projections as well, but not its teachers: see
+    `teacher_forward_flops`.
+
     Args:
         cfg: A whole config; its ``model`` has a backbone and a head.
         image_size: Pixels, one number or (height, width); see `image_size_of` for the default.
@@ -76,7 +88,29 @@ def classifier_cost(cfg: Config, image_size: int | tuple[int, int] | None = None
     height, width = image_size_of(cfg) if image_size is None else as_size(image_size)
     model = build_on_meta(cfg.model, cfg.get("default_scope"))
     images = _empty(NUM_SAMPLES, _in_channels(cfg.model), height, width)
-    return count_flops(model, lambda m: m(images), num_samples=NUM_SAMPLES)
+    distils = isinstance(model, FeatureDistillationClassifier)
+    run = FeatureDistillationClassifier.training_outputs if distils else nn.Module.__call__
+    return count_flops(model, lambda m: run(m, images), num_samples=NUM_SAMPLES)
+
+
+def teacher_forward_flops(
+    cfg: Config, feature: str, image_size: int | tuple[int, int] | None = None
+) -> int:
+    """FLOPs of a teacher's forward of one image, up to the feature that it teaches.
+
+    Args:
+        cfg: The teacher's whole config.
+        feature: mmpretrain's stage of ``extract_feat``: 'pre_logits', 'neck' or 'backbone'.
+        image_size: As for `classifier_cost`: that of the student's training.
+    """
+    height, width = image_size_of(cfg) if image_size is None else as_size(image_size)
+    model = build_on_meta(plain_model(cfg.model), cfg.get("default_scope"))
+    model.eval().requires_grad_(False)
+    images = _empty(NUM_SAMPLES, _in_channels(cfg.model), height, width)
+    cost = count_flops(
+        model, lambda m: m.extract_feat(images, stage=feature), num_samples=NUM_SAMPLES
+    )
+    return cost.forward_flops
 
 
 def detector_cost(cfg: Config, image_size: int | tuple[int, int] | None = None) -> SampleCost:

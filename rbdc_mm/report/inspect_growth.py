@@ -26,7 +26,7 @@ from rbdc_mm.checkpoint.files import Checkpoint, read_checkpoint
 from rbdc_mm.checkpoint.grow import check_target
 from rbdc_mm.growth import OPERATORS, couple
 from rbdc_mm.growth.calibrate import norm_scales
-from rbdc_mm.growth.exactness import Exactness, derive
+from rbdc_mm.growth.exactness import Exactness
 from rbdc_mm.models.image_size import image_size_of
 
 CHECKPOINT_DATA = "checkpoint"
@@ -126,8 +126,13 @@ def inspect_growth(
     names, arches = [str(c.path) for c in read], [c.arch for c in read]
     operator = OPERATORS[record.get("operator", "couple")]
     norm = "block" if getattr(child.arch, "norm_blocks", ()) else "layer"
-    check_target(child.arch, operator.target_arch(arches, names, norm), names)
-    exactness = derive(child.arch, arches, operator.maps(child.arch, arches))
+    options = dict(record.get("options") or {})
+    if operator.target_arch is not None:
+        options["norm"] = norm
+        check_target(child.arch, operator.target_arch(arches, names, norm), names)
+    exactness = operator.exactness(child.arch, arches, names, **options)
+    if compare_corrections and operator.name != "couple":
+        raise ValueError(f"--compare-corrections is about couplings: this grew by {operator.name}")
     if compare_corrections and (not isinstance(child.arch, ViTArch) or norm == "block"):
         raise ValueError(
             "--compare-corrections is about LayerNorm over all channels, which "

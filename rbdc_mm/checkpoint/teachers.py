@@ -1,0 +1,83 @@
+"""Which checkpoints can teach which student (inverse feature distillation)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from torch import nn
+
+from rbdc_mm.arch import Arch, ResNetArch, ViTArch, resolve
+from rbdc_mm.checkpoint.classifiers import load_classifier
+from rbdc_mm.checkpoint.files import Checkpoint, read_checkpoint
+
+FEATURES = ("pre_logits", "neck", "backbone")
+_SIZES = {
+    ResNetArch: ("base_channels", "depth"),
+    ViTArch: ("embed_dims", "feedforward_channels", "num_layers"),
+}
+_SHARED = ("num_classes", "img_size", "in_channels")
+
+
+def check_teacher(student: Arch, checkpoint: Checkpoint) -> None:
+    """Raises ValueError unless the checkpoint can teach ``student``.
+
+    The teacher is a classifier of the student's family, classes and image size, and in no width
+    or depth beyond it (in CoM-PT, arXiv 2604.12391, the smaller model teaches); equal is allowed.
+    """
+    teacher, path = checkpoint.arch, checkpoint.path
+    if type(teacher) is not type(student):
+        raise ValueError(
+            f"teacher {path} is a {type(teacher).__name__}, its student a "
+            f"{type(student).__name__}: wanted one family"
+        )
+    for field in _SHARED:
+        got, wanted = getattr(teacher, field, None), getattr(student, field, None)
+        if got != wanted:
+            raise ValueError(
+                f"teacher {path} has {field}={got}, its student {field}={wanted}: both see the "
+                "same images with the same labels, make them agree"
+            )
+    beyond = [
+        f"{field}={getattr(teacher, field)} (student {getattr(student, field)})"
+        for field in _SIZES[type(teacher)]
+        if getattr(teacher, field) > getattr(student, field)
+    ]
+    if beyond:
+        raise ValueError(
+            f"teacher {path} is larger than its student: {', '.join(beyond)}; wanted a teacher "
+            "that is nowhere wider or deeper"
+        )
+    shapes = {key: tensor.shape for key, tensor in checkpoint.state_dict.items()}
+    resolve(teacher, shapes, f"teacher {path}")
+
+
+def feature_channels(arch: Arch, feature: str) -> int:
+    """Channels of a classifier's feature, one of ``FEATURES``."""
+    if isinstance(arch, ResNetArch):
+        return arch.feature_channels
+    assert isinstance(arch, ViTArch)
+    return arch.hidden_dim if feature == "pre_logits" and arch.hidden_dim else arch.embed_dims
+
+
+def load_teacher(path: str | Path, student: Arch, feature: str, channels: int) -> nn.Module:
+    """A frozen teacher in evaluation mode, on the CPU.
+
+    Args:
+        path: its checkpoint.
+        student: the architecture that it teaches.
+        feature: what it teaches, one of ``FEATURES``.
+        channels: how many channels of that the student expects.
+
+    Raises:
+        FileNotFoundError: nothing there.
+        ValueError: not a checkpoint, or one that cannot teach this student.
+    """
+    checkpoint = read_checkpoint(path)
+    check_teacher(student, checkpoint)
+    given = feature_channels(checkpoint.arch, feature)
+    if given != channels:
+        raise ValueError(
+            f"teacher {path} has {given} channels in its {feature!r}, teacher_channels says "
+            f"{channels}: correct it, or leave teacher_channels out"
+        )
+    return load_classifier(checkpoint).requires_grad_(False)
