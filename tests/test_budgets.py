@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from mmengine import Config
 
-from rbdc_mm.protocol.budgets import epochs_by_policy
-from rbdc_mm.protocol.rbdc import RBDC, Scratch, protocol_of
+from rbdc_mm.protocol.budgets import epochs_by_policy, falling_epochs
+from rbdc_mm.protocol.catalog import protocol_of
+from rbdc_mm.protocol.rbdc import RBDC, Scratch
 from rbdc_mm.protocol.stage_config import stage_config
 
 LEVELS = [400, 600, 1000]  # FLOPs of one epoch of all leaves, of all nodes, of the target
@@ -30,6 +31,26 @@ def test_shares_and_epochs():
     assert epochs_by_policy(dict(type="epochs", epochs=(3, 2, 1)), LEVELS, SCRATCH) == [3, 2, 1]
 
 
+def test_proportional_epochs():
+    policy = dict(type="proportional", budget=0.5, epochs=(30, 6, 4.5))
+    # 150000 / (30 * 400 + 6 * 600 + 4.5 * 1000) = 7.463
+    assert epochs_by_policy(policy, LEVELS, SCRATCH) == [224, 45, 34]
+    assert epochs_by_policy(policy | dict(epochs=(1e6, 1, 1)), LEVELS, SCRATCH)[1:] == [1, 1]
+
+
+def test_what_is_spent_anyway_is_taken_off_first():
+    policy = dict(type="uniform_epochs", budget=0.70)
+    assert epochs_by_policy(policy, LEVELS, SCRATCH, 10000) == [100] * 3
+    with pytest.raises(ValueError, match=r"least that works is .*budget=0.7067"):
+        epochs_by_policy(policy, LEVELS, SCRATCH, 210000)
+
+
+def test_epochs_along_a_chain():
+    assert falling_epochs(4, 300) == (300, 60, 40, 36)
+    assert falling_epochs(6, 600) == (600, 120, 80, 72, 72, 72)
+    assert falling_epochs(3, 4) == (4, 1, 1)
+
+
 @pytest.mark.parametrize(
     ("policy", "message"),
     [
@@ -41,6 +62,10 @@ def test_shares_and_epochs():
         (dict(type="epochs", epochs=(1, 2, 0.5)), "whole numbers of at least 1"),
         (dict(type="epochs", epochs=(1, 2, 3), budget=1), "leave the budget out"),
         (dict(type="shares", budget=1, shares=(0.5, 0.2, 0.2)), "add up to 0.9: wanted 1"),
+        (dict(type="proportional", budget=1, epochs=(1, 2, 0)), "wanted ratios above 0"),
+        (dict(type="proportional", budget=1, epochs=(1, 2)), "has 2 entries: wanted 3"),
+        (dict(type="proportional", epochs=(1, 2, 3)), "wants either budget="),
+        (dict(type="proportional", budget=0.001, epochs=(3, 2, 1)), "least that works is"),
     ],
 )
 def test_bad_policies(policy, message):
@@ -102,12 +127,11 @@ def test_stage_config_derives_everything():
     cfg.model.backbone.drop_path_rate = 0.1
     cfg.custom_hooks = [dict(type="EMAHook", momentum=1e-3, begin_epoch=30)]
     cfg.default_hooks.checkpoint.max_keep_ckpts = 1
-    protocol = protocol_of(cfg)
-    plan = protocol.plan(cfg, 1200)
+    plan = protocol_of(cfg).plan(cfg, 1200)
     epochs = plan.target.epochs
     assert 100 < epochs < 130
-    leaf = stage_config(cfg, protocol, plan, plan.stage("leaf-1"), Path("root"))
-    target = stage_config(cfg, protocol, plan, plan.target, Path("root"))
+    leaf = stage_config(cfg, plan, plan.stage("leaf-1"), Path("root"))
+    target = stage_config(cfg, plan, plan.target, Path("root"))
     assert leaf.model.backbone.arch == dict(
         embed_dims=16, num_layers=4, num_heads=2, feedforward_channels=64
     )
@@ -136,9 +160,8 @@ def test_stage_config_derives_everything():
 
 def test_warm_up_that_leaves_nothing_is_kept_alone():
     cfg = target_config(policy=dict(type="epochs", epochs=(1, 1, 1)))
-    protocol = protocol_of(cfg)
-    plan = protocol.plan(cfg, 10)
-    leaf = stage_config(cfg, protocol, plan, plan.stages[0], Path("root"))
+    plan = protocol_of(cfg).plan(cfg, 10)
+    leaf = stage_config(cfg, plan, plan.stages[0], Path("root"))
     assert [s["type"] for s in leaf.param_scheduler] == ["LinearLR"]
 
 
@@ -154,7 +177,10 @@ def test_scratch_is_a_tree_of_one():
 @pytest.mark.parametrize(
     ("protocol", "message"),
     [
-        (dict(type="RBCD"), "unknown protocol 'RBCD': the known ones are 'RBDC', 'Scratch'"),
+        (
+            dict(type="RBCD"),
+            "unknown protocol 'RBCD': the known ones are 'CoMPT', 'Grow', 'RBDC', 'S",
+        ),
         (dict(type="RBDC", dept=2), r"has no option \['dept'\]: the known ones are"),
         (dict(type="RBDC", coupling=dict(modus="paper")), r"coupling has no option \['modus'\]"),
         (dict(type="RBDC", depth=-1), "depth=-1: wanted a whole number"),

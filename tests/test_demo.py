@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from rbdc_mm.report import demo
-from rbdc_mm.report.demo import Job, demo_jobs, run_jobs
+from rbdc_mm.report import jobs as job_module
+from rbdc_mm.report.demo import demo_jobs
+from rbdc_mm.report.jobs import Job, run_jobs
 
 
 @pytest.fixture
@@ -27,7 +28,7 @@ def stand_in(monkeypatch) -> list[str]:
         code = f"import sys; open({str(result)!r}, 'w'); sys.exit({int('bad' in job.name)})"
         return subprocess.Popen([sys.executable, "-c", code])
 
-    monkeypatch.setattr(demo, "_start", start)
+    monkeypatch.setattr(job_module, "_start", start)
     return started
 
 

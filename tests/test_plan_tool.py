@@ -12,7 +12,7 @@ from PIL import Image
 
 from helpers import vit_model
 from rbdc_mm.arch import ResNetArch, ViTArch
-from rbdc_mm.protocol.plan import Plan, Stage
+from rbdc_mm.protocol.plan import Plan, SourceFile, Stage
 from rbdc_mm.report.plan_picture import draw_plan, save_plan_picture
 from rbdc_mm.report.plan_text import tree_text
 
@@ -35,11 +35,40 @@ def plan_of(depth: int, target: int = 768, arch=vit, branching: int = 2) -> Plan
             parents = tuple(names[-2][n * branching : (n + 1) * branching]) if level else ()
             stages.append(
                 Stage(name, level, arch(target // num), 116, 10**11 // num**2, 1281167, 10**6,
-                      len(stages), parents)
+                      len(stages), parents, operator="couple" if parents else None)
             )  # fmt: skip
     return Plan("RBDC", stages, 300 * 1281167 * 10**11, 300, None)
 
 
+def chain_of(operator: str | None, *arches, file: bool = False, **each) -> Plan:
+    """A chain whose models teach the next unless told otherwise."""
+    stages: list[Stage] = []
+    names = [*(f"chain-{n}" for n in range(len(arches) - 1)), "target"]
+    files = [SourceFile("chain-0", "a/file.pth", arches[0], 10**6, None, True)] if file else []
+    for n, (name, arch) in enumerate(zip(names, arches, strict=True)):
+        if n == 0 and file:
+            continue
+        grown = dict(parents=(names[n - 1],), operator=operator, teachers=(names[n - 1],)) | each
+        if operator == "couple":
+            grown["parents"] *= 2
+        stages.append(Stage(name, n, arch, 100, 10**11, 1281167, 10**6, n, **(grown if n else {})))
+    return Plan("CoMPT", stages, 300 * 1281167 * 10**11, 300, None, files)
+
+
+def ligo_plan() -> Plan:
+    """A source, the maps, the target."""
+    small, large = vit(384), vit(768)
+    stages = [
+        Stage("source-0", 0, small, 100, 10**10, 1281167, 10**6, 0),
+        Stage("operator-1", 1, large, 0, 10**11, 1281167, 10**6, 1, ("source-0",), operator="ligo",
+              kind="operator", num_iters=100, batch_size=1024),
+        Stage("target", 2, large, 100, 10**11, 1281167, 10**6, 1, ("source-0",), operator="ligo",
+              learned="operator-1"),
+    ]  # fmt: skip
+    return Plan("Grow", stages, 300 * 1281167 * 10**11, 300, None)
+
+
+LARGE = ViTArch(1024, 24, 16, 4096, num_classes=1000)
 PLANS = {
     "4 → 2 → 1": plan_of(2),
     "8 → 4 → 2 → 1": plan_of(3),
@@ -47,6 +76,14 @@ PLANS = {
     "4 → 1": plan_of(1, branching=4),
     "the target alone": plan_of(0),
     "8 → 4 → 2 → 1, ResNet": plan_of(3, 2048, lambda width: ResNetArch(101, width)),
+    "DeiT-Ti → DeiT-S → DeiT-B → ViT 1024": chain_of("embed", vit(192), vit(384), vit(768), LARGE),
+    "ResNet-50 x 32 → ResNet-50 x 64": chain_of("embed", ResNetArch(50, 32), ResNetArch(50)),
+    "DeiT-S → DeiT-B": chain_of("couple", vit(384), vit(768)),
+    "ViT 768 → DeiT-B": chain_of(
+        "interpolate", ViTArch(768, 6, 12, 3072), vit(768), file=True, teachers=()
+    ),
+    "DeiT-Ti → DeiT-S": chain_of(None, vit(192), vit(384), parents=()),
+    "DeiT-S → DeiT-B, maps": ligo_plan(),
 }
 
 
@@ -63,12 +100,14 @@ def test_no_text_of_the_picture_overlaps_or_leaves_its_box(name):
             assert not extent.overlaps(there), (text.get_text(), other.get_text())
         assert figure.bbox.x0 <= extent.x0 and extent.x1 <= figure.bbox.x1, text.get_text()
     boxes = [patch.get_window_extent() for patch in axes.patches if is_box(patch)]
-    assert len(boxes) == len(plan.stages)
+    assert len(boxes) == len(plan.stages) + len(plan.files)
     for extent, text in zip(extents, texts, strict=True):
         touched = [box for box in boxes if box.overlaps(extent)]
         inside = [box for box in touched if box.x0 < extent.x0 and extent.x1 < box.x1]
         assert touched == inside, text.get_text()
-    assert name.removesuffix(", ResNet") in "\n".join(text.get_text() for text in texts)
+    assert name.removesuffix(", ResNet").removesuffix(", maps") in "\n".join(
+        text.get_text() for text in texts
+    )
 
 
 def is_box(patch) -> bool:
@@ -97,6 +136,25 @@ def test_tree_in_words():
     ]
     resnet = plan_of(1, 64, lambda width: ResNetArch(50, width))
     assert "├── leaf-0: ResNet-50, 32 base channels, 116 epochs" in tree_text(resnet)
+
+
+def test_chains_in_words():
+    chain = PLANS["DeiT-Ti → DeiT-S → DeiT-B → ViT 1024"]
+    assert tree_text(chain).splitlines()[1:3] == [
+        "target: ViT 1024 wide, 16 heads, 24 layers, 100 epochs",
+        "└── chain-2 (embedded, teacher): DeiT-B 768 wide, 12 heads, 12 layers, 100 epochs",
+    ]
+    assert tree_text(PLANS["DeiT-S → DeiT-B, maps"]).splitlines()[1:] == [
+        "target: DeiT-B 768 wide, 12 heads, 100 epochs",
+        "├── source-0 (grown by ligo): DeiT-S 384 wide, 6 heads, 100 epochs",
+        "└── operator-1 (how it grows): maps of ligo, 100 steps",
+        "    └── source-0 (source): see above",
+    ]
+    given = PLANS["ViT 768 → DeiT-B"]
+    assert "└── chain-0 (grown by interpolate): ViT 768 wide, 12 heads, 6 layers, given" in (
+        tree_text(given)
+    )
+    assert any("unknown cost" in text.get_text() for text in draw_plan(given).axes[0].texts)
 
 
 def test_pictures_do_not_vary_and_bad_names_are_said(tmp_path):
@@ -164,6 +222,17 @@ def test_the_tool_says_errors_in_one_line(tool, config, capsys, line, message):
     assert tool.main([str(config)]) == 1
     said = capsys.readouterr().err.splitlines()
     assert said[-1].startswith("error: ") and message in said[-1]
+
+
+def test_the_tool_suggests_a_chain(tool, config, capsys):
+    heads = ["--cfg-options", "model.backbone.arch.num_heads=8"]
+    assert tool.main([str(config), "--suggest", "--budget", "0.5", *heads]) == 0
+    said = capsys.readouterr().out
+    for part in ("sizes: ViT 32", "rounding to whole epochs", "└── chain-0 (embedded, teacher)",
+                 'policy=dict(type="proportional", budget=0.5, epochs=(60, 12))'):  # fmt: skip
+        assert part in said
+    assert tool.main([str(config), "--budget", "0.5"]) == 1
+    assert "--budget 0.5 is for --suggest" in capsys.readouterr().err
 
 
 def test_a_missing_config_is_one_error(tool, capsys):

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -17,27 +14,18 @@ from rbdc_mm.checkpoint.files import load_file
 from rbdc_mm.cost import Ledger
 from rbdc_mm.protocol.launch import train
 from rbdc_mm.protocol.run import StageError, make_plan, prepare, run_protocol
-from tiny_runs import tiny_config, tiny_protocol
-
-
-def record(work_dir: Path) -> dict:
-    return json.loads((work_dir / "run.json").read_text())
+from tiny_runs import (
+    record,
+    run_killed_once,
+    stop_in_third_epoch,
+    tiny_config,
+    tiny_protocol,
+    totals,
+)
 
 
 def ledger(work_dir: Path) -> Ledger:
     return Ledger.from_dict(load_file(work_dir / "final.pth")["meta"]["ledger"])
-
-
-def totals(root: Path) -> dict[str, tuple]:
-    """What every stage ended with: progress and the three totals."""
-    found = {}
-    for path in sorted(root.glob("*/run.json")):
-        one = Ledger.from_dict(json.loads(path.read_text())["ledger"])
-        assert record(path.parent)["finished"]
-        found[path.parent.name] = (
-            record(path.parent)["progress"], one.target_only, one.with_teachers, one.total
-        )  # fmt: skip
-    return found
 
 
 def weights(path: Path) -> dict[str, torch.Tensor]:
@@ -115,42 +103,9 @@ def test_another_config_in_the_same_work_dir(finished, digits):
 def test_a_killed_protocol_ends_like_an_uninterrupted_one(finished, digits, tmp_path):
     """SIGKILL in the middle of the target, then the same command again."""
     root = tmp_path / "killed"
-    cfg = tiny_protocol(digits, root)
-    config = tmp_path / "config.py"
-    cfg.dump(config)
-    command = [sys.executable, "tools/train.py", str(config), "--work-dir", str(root)]
-    env = {**os.environ, "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    waited_for = root / "target" / "epoch_1.pth"
-    deadline = time.monotonic() + 120
-    while not waited_for.exists():
-        assert process.poll() is None, process.stderr.read().decode()[-2000:]
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    process.stderr.close()
-    assert not (root / "target" / "final.pth").exists()
-    done = subprocess.run(command, env=env, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert "2 of 3 stages need no run" in done.stdout
+    said = run_killed_once(tiny_protocol(digits, root), root, root / "target" / "epoch_1.pth")
+    assert "2 of 3 stages need no run" in said
     assert totals(root) == totals(finished)
-
-
-class StopAt:
-    """Stands in for Ctrl-C: raises in the third epoch."""
-
-    def __init__(self, monkeypatch):
-        from rbdc_mm.hooks import EpochSeedHook
-
-        original = EpochSeedHook.before_train_epoch
-
-        def before_train_epoch(hook, runner):
-            if runner.epoch == 2:
-                raise KeyboardInterrupt
-            original(hook, runner)
-
-        monkeypatch.setattr(EpochSeedHook, "before_train_epoch", before_train_epoch)
 
 
 @pytest.mark.parametrize("twin", ["deit_b", "resnet18"])
@@ -158,7 +113,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(digits, tmp_path, monkeypatch
     """Bit for bit: weights, averaged weights, optimiser, ledger, metrics."""
     train(tiny_config(digits, tmp_path / "whole", twin=twin))
     with monkeypatch.context() as patch:
-        StopAt(patch)
+        stop_in_third_epoch(patch)
         with pytest.raises(KeyboardInterrupt):
             train(tiny_config(digits, tmp_path / "parts", twin=twin), resume=True)
     assert train(tiny_config(digits, tmp_path / "parts", twin=twin), resume=True)

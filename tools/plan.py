@@ -1,7 +1,7 @@
 #!/usr/bin/env python
 """What a protocol will do: its stages with epochs and FLOPs, and its tree; nothing is trained.
 
-python tools/plan.py CONFIG [--png FILE] [--cfg-options k=v ...]
+python tools/plan.py CONFIG [--suggest [--budget 0.5]] [--png FILE] [--cfg-options k=v ...]
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from mmengine import Config, DictAction
 
 from rbdc_mm.protocol import make_plan
 from rbdc_mm.protocol.launch import apply_options
+from rbdc_mm.protocol.run import num_samples_of
+from rbdc_mm.protocol.suggest import suggest
 from rbdc_mm.report.plan_picture import save_plan_picture
 from rbdc_mm.report.plan_text import tree_text
 
@@ -22,6 +24,16 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("config", help="config file with a protocol, such as configs/rbdc/*.py")
     parser.add_argument("--png", metavar="FILE", help="also draw the tree (.png, .svg or .pdf)")
+    parser.add_argument(
+        "--suggest",
+        action="store_true",
+        help="propose a CoM-PT chain for the config's target; the config needs no protocol",
+    )
+    parser.add_argument(
+        "--budget",
+        type=float,
+        help="with --suggest: the chain's FLOPs as a fraction of training the target alone",
+    )
     parser.add_argument(
         "--cfg-options",
         nargs="+",
@@ -38,13 +50,20 @@ def main(argv: list[str] | None = None) -> int:
         cfg = apply_options(
             Config.fromfile(args.config), config_path=args.config, cfg_options=args.cfg_options
         )
-        if "protocol" not in cfg:
+        if args.budget is not None and not args.suggest:
+            raise ValueError(f"--budget {args.budget} is for --suggest: a protocol has its own")
+        if args.suggest:
+            found = suggest(cfg, num_samples_of(cfg), args.budget)
+            plan = found.plan
+            print(found.rule, plan.table(), tree_text(plan), found.snippet(), sep="\n\n")
+        elif "protocol" not in cfg:
             raise ValueError(
                 f"{args.config} has no protocol, thus nothing to plan: wanted a config with "
                 "protocol=dict(type='RBDC', ...); tools/get_flops.py tells what a plain one costs"
             )
-        plan = make_plan(cfg)
-        print(plan.table(), tree_text(plan), sep="\n\n")
+        else:
+            plan = make_plan(cfg)
+            print(plan.table(), tree_text(plan), sep="\n\n")
         if args.png:
             print(f"\npicture: {save_plan_picture(plan, args.png)}")
     except (ValueError, FileNotFoundError) as error:

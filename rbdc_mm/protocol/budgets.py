@@ -1,7 +1,8 @@
 """Budget policies: how the FLOPs budget becomes whole epochs at each level of a tree.
 
-A policy gets what one epoch of a whole level costs (all its nodes together, leaves first) and the
-total, and returns the epochs of each level.
+A policy gets what one epoch of a whole level costs (all its nodes together, their teachers'
+forward passes included, leaves first) and the total, and returns the epochs of each level. A chain
+is a tree of one node a level.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from rbdc_mm.names import Catalog
 
 Policy = Callable[..., list[int]]
 POLICIES: Catalog[Policy] = Catalog("budget policy")
+_OPTIONS = {"shares": {"shares"}, "epochs": {"epochs"}, "proportional": {"epochs"}}
+_FALLING = (300, 60, 40, 36)
 
 
 @POLICIES.register("uniform_epochs")
@@ -47,8 +50,23 @@ def epochs(level_flops: Sequence[int], total: None, epochs: Sequence[int]) -> li
     return [int(e) for e in epochs]
 
 
+@POLICIES.register("proportional")
+def proportional(level_flops: Sequence[int], total: float, epochs: Sequence[float]) -> list[int]:
+    """Epochs in the ratios of ``epochs``, smallest models first, all by one common factor."""
+    _check_length("epochs", epochs, level_flops)
+    if min(epochs) <= 0:
+        raise ValueError(f"epochs={tuple(epochs)}: wanted ratios above 0")
+    if total < sum(level_flops):
+        raise _TooSmall(sum(level_flops))
+    factor = total / sum(e * flops for e, flops in zip(epochs, level_flops, strict=True))
+    return [max(1, round(factor * e)) for e in epochs]
+
+
 def epochs_by_policy(
-    policy: Mapping[str, Any], level_flops: Sequence[int], scratch_flops: int
+    policy: Mapping[str, Any],
+    level_flops: Sequence[int],
+    scratch_flops: int,
+    fixed_flops: int = 0,
 ) -> list[int]:
     """Epochs of each level under a config's ``protocol.policy``.
 
@@ -57,6 +75,8 @@ def epochs_by_policy(
             ``budget_pflops`` as an absolute number (1e15 FLOPs), for all but ``epochs``.
         level_flops: FLOPs of one epoch of each level, leaves first.
         scratch_flops: FLOPs of training the target from scratch on its own schedule.
+        fixed_flops: what is spent whatever the epochs are (a given source, learning an operator):
+            taken off the budget first.
 
     Raises:
         ValueError: an unknown policy, a missing or doubled budget, unknown options, or a budget
@@ -66,7 +86,7 @@ def epochs_by_policy(
     name = options.pop("type", None)
     chosen = POLICIES[name]
     fraction, pflops = options.pop("budget", None), options.pop("budget_pflops", None)
-    known = {"shares": {"shares"}, "epochs": {"epochs"}}.get(name, set())
+    known = _OPTIONS.get(name, set())
     if set(options) != known:
         raise ValueError(f"policy {name!r} takes {sorted(known) or 'no'} options, got {options}")
     if name == "epochs":
@@ -78,15 +98,37 @@ def epochs_by_policy(
             f"policy {name!r} wants either budget=<fraction of scratch> or "
             f"budget_pflops=<1e15 FLOPs>, got budget={fraction}, budget_pflops={pflops}"
         )
-    total = fraction * scratch_flops if pflops is None else pflops * 1e15
+    total = budget_flops(policy, scratch_flops)
     try:
-        return chosen(level_flops, total, **options)
+        return chosen(level_flops, total - fixed_flops, **options)
     except _TooSmall as error:
+        least = error.least + fixed_flops
         raise ValueError(
             f"the budget of {total / 1e15:.6g} PFLOPs ({total / scratch_flops:.4f} of scratch) is "
             "too small for one epoch at every level: the least that works is "
-            f"budget_pflops={error.least / 1e15:.6g}, budget={error.least / scratch_flops:.4f}"
+            f"budget_pflops={least / 1e15:.6g}, budget={least / scratch_flops:.4f}"
         ) from None
+
+
+def budget_flops(policy: Mapping[str, Any], scratch_flops: int) -> float | None:
+    """The budget that a policy names, in FLOPs; None where its epochs set the total."""
+    if policy.get("budget") is not None:
+        return policy["budget"] * scratch_flops
+    pflops = policy.get("budget_pflops")
+    return None if pflops is None else pflops * 1e15
+
+
+def falling_epochs(num_models: int, schedule: int) -> tuple[int, ...]:
+    """Epochs along a chain, smallest model first: 300 : 60 : 40 : 36, longer chains repeat 36.
+
+    Source: CoM-PT, arXiv 2604.12391, whose epochs fall alike; these ratios are the project's.
+
+    Args:
+        num_models: models of the chain, the target included.
+        schedule: epochs of the first model.
+    """
+    ratios = [_FALLING[min(n, len(_FALLING) - 1)] for n in range(num_models)]
+    return tuple(max(1, round(schedule * ratio / _FALLING[0])) for ratio in ratios)
 
 
 class _TooSmall(ValueError):

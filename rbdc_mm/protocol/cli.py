@@ -13,12 +13,11 @@ from mmengine import Config
 
 from rbdc_mm.protocol.dry_run import (
     check_config,
-    check_couplings,
+    check_growth,
     check_stage_model,
     missing_checkpoints,
 )
 from rbdc_mm.protocol.launch import apply_options, train
-from rbdc_mm.protocol.rbdc import protocol_of
 from rbdc_mm.protocol.run import make_plan, prepare, run_protocol
 
 INTERRUPTED = 130  # the shell's code for Ctrl-C
@@ -72,12 +71,14 @@ def dry_run(cfg: Config) -> None:
         for line in missing_checkpoints(cfg):
             print(f"still needed: {line}")
         return
-    plan, protocol = make_plan(cfg), protocol_of(cfg)
+    plan = make_plan(cfg)
     print(plan.table())
     print()
     for one in prepare(cfg, plan):
-        check_stage_model(one.cfg, f"stage {one.stage.name}")
+        if one.stage.kind == "train":
+            check_stage_model(one.cfg, f"stage {one.stage.name}")
         check_config(one.cfg)
         print(f"dry run: stage {one.stage.name} builds")
-    check_couplings(plan, protocol)
-    print("dry run: all couplings fit")
+    check_growth(plan)
+    kinds = {stage.operator for stage in plan.stages} - {None}
+    print(f"dry run: all {'couplings' if kinds <= {'couple'} else 'growth steps'} fit")

@@ -24,12 +24,12 @@ from mmengine.visualization import Visualizer
 from torch import nn
 
 from rbdc_mm.arch import Arch, resolve, shapes_of
-from rbdc_mm.checkpoint.arch_of import arch_of
+from rbdc_mm.checkpoint.arch_of import arch_of, plain_model, unscoped
 from rbdc_mm.checkpoint.files import load_file
 from rbdc_mm.growth import OPERATORS
 from rbdc_mm.models.cost_of import build_on_meta
+from rbdc_mm.models.teacher_checks import teacher_problems
 from rbdc_mm.protocol.plan import Plan
-from rbdc_mm.protocol.rbdc import RBDC
 
 _ITERS_PER_EPOCH = 100  # stands in for the length of a loader that is not built
 
@@ -65,36 +65,43 @@ def check_config(cfg: Config) -> None:
             _find(LOOPS, kind)
 
 
-def check_couplings(plan: Plan, protocol: RBDC) -> None:
-    """Couples stand-ins of every inner stage's parents and compares with its architecture.
+def check_growth(plan: Plan) -> None:
+    """Grows stand-ins of every stage's parents and compares with its architecture.
 
     Raises:
-        ValueError: options that do not go together, or shapes that do not fit.
+        ValueError: options that do not go together, or networks that the operator cannot grow.
     """
-    options = dict(protocol.coupling)
-    calibrate = options.pop("calibrate", 0)
     for stage in plan.stages:
-        if not stage.parents:
+        # Learned maps cannot be applied before they are learned: their stage has checked the sizes.
+        if not stage.parents or stage.learned or stage.kind == "operator":
             continue
-        parents = [plan.stage(name) for name in stage.parents]
-        arches = [parent.arch for parent in parents]
-        states = [_ones(parent.arch) for parent in parents]
-        scales = [{} for _ in parents] if calibrate else None  # measured only when it runs
-        state = OPERATORS["couple"].apply(
-            arches, states, stage.parents, norm=protocol.norm, norm_scales=scales, **options
-        )
-        resolve(stage.arch, {k: v.shape for k, v in state.items()}, f"coupling for {stage.name}")
+        operator, options = OPERATORS[stage.operator], dict(stage.operator_options)
+        arches = [plan.model(name).arch for name in stage.parents]
+        if stage.operator == "couple":
+            options["norm"] = "block" if getattr(stage.arch, "norm_blocks", ()) else "layer"
+            if options.pop("calibrate", 0):  # measured only when it runs
+                options["norm_scales"] = [{} for _ in arches]
+        where = f"stage {stage.name}"
+        try:
+            operator.exactness(stage.arch, arches, stage.parents, **options)
+            if operator.needs_init:
+                options["init"] = _ones(stage.arch)
+            states = [_ones(arch) for arch in arches]
+            state = operator.apply(stage.arch, arches, states, stage.parents, **options)
+        except ValueError as error:
+            raise ValueError(f"{where}: {error}") from error
+        resolve(stage.arch, {k: v.shape for k, v in state.items()}, where)
 
 
 def check_stage_model(cfg: Config, where: str) -> None:
     """Proves that the rule table covers the model that a stage's config builds."""
-    model: nn.Module = build_on_meta(cfg.model, cfg.default_scope)
+    model: nn.Module = build_on_meta(plain_model(cfg.model), cfg.default_scope)
     resolve(arch_of(cfg.model), {k: v.shape for k, v in model.state_dict().items()}, where)
 
 
 def missing_checkpoints(cfg: Config) -> list[str]:
-    """What a config starts from and is not there (or does not fit), one line each."""
-    problems = []
+    """What a config starts or learns from and is not there (or does not fit), one line each."""
+    problems = teacher_problems(cfg)
     for address, prefix in _starting_points(cfg.model):
         if "://" in address:
             continue
@@ -133,9 +140,10 @@ def _starting_points(model: Any) -> Iterator[tuple[str, str]]:
         init = model.get("init_cfg")
         if isinstance(init, Mapping) and init.get("type") == "Pretrained":
             yield init["checkpoint"], init.get("prefix", "")
-        if "RBDC" in str(model.get("type", "")):
-            for parent in model.get("parents", ()):
-                yield parent, ""
+        if unscoped(model.get("type", "")).startswith(("RBDC", "CoMPT")):
+            for parent in (*model.get("parents", ()), model.get("parent")):
+                if parent:
+                    yield parent, ""
         for value in model.values():
             yield from _starting_points(value)
     elif isinstance(model, list | tuple):

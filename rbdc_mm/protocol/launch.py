@@ -13,6 +13,7 @@ from mmengine import Config
 from mmengine.dist import barrier, init_dist, is_distributed, is_main_process
 from mmengine.runner import Runner
 
+from rbdc_mm.checkpoint.arch_of import is_distilling, plain_model, without_projections
 from rbdc_mm.checkpoint.files import load_file
 from rbdc_mm.data import check_data
 from rbdc_mm.models.cost_of import build_on_meta
@@ -132,6 +133,9 @@ def evaluate(cfg: Config, checkpoint: str | Path, *, amp: bool = False) -> dict[
         FileNotFoundError, ValueError: no such checkpoint, one that does not fit, missing data.
     """
     content = load_file(checkpoint)
+    if is_distilling(cfg.model):  # only training needs teachers and projections
+        cfg.model = plain_model(cfg.model)
+        content["state_dict"] = without_projections(content["state_dict"])
     for key in ("protocol", "runner_type"):
         cfg.pop(key, None)
     check_data(cfg, loaders=("test",))

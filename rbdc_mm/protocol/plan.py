@@ -2,29 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
-from rbdc_mm.arch import Arch, ResNetArch
-from rbdc_mm.cost import format_flops
+from rbdc_mm.arch import Arch
+from rbdc_mm.protocol.distillation import Distillation
+from rbdc_mm.protocol.plan_table import table_of
 
 TARGET = "target"
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One model to train.
+    """One model to train, or (``kind='operator'``) one growth operator to learn.
 
     Attributes:
         name: unique in the plan, and the name of its folder.
         level: 0 for leaves, rising to the target.
-        arch: its architecture.
-        epochs: whole epochs.
-        flops_per_sample: training FLOPs (forward and backward) of one image.
+        arch: its architecture; an operator's is the one that it grows to.
+        epochs: whole epochs; 0 for an operator.
+        flops_per_sample: training FLOPs (forward and backward) of one image, without what
+            distillation adds.
         num_samples: training images an epoch.
         num_params: its parameters.
-        seed: of its weights, its data order and its augmentation.
-        parents: names of the stages that it is coupled from.
+        seed: of its weights, and of its data order and augmentation unless there is a data_seed.
+        parents: names of the models that it is grown from (one may stand there several times).
+        data_seed: of its data order and augmentation, None for ``seed``.
+        operator: a name in ``growth.OPERATORS``, None for what is not grown.
+        operator_options: the operator's own options.
+        learned: name of the stage that learns the operator, None where nothing is learned.
+        drop_path: drop-path rate, None for the config's.
+        teachers: names of the models that it is distilled from.
+        distillation: how, None without teachers.
+        projection_flops_per_sample: training FLOPs of what maps its feature to its teachers'.
+        teacher_flops_per_sample: forward FLOPs of all its teachers for one image.
+        teacher_epochs: epochs with teachers.
+        kind: ``'train'`` or ``'operator'``.
+        num_iters: iterations of an operator's learning.
+        batch_size: images of one of them, on all GPUs together.
+        flops_per_iteration: FLOPs of one of them that do not depend on the batch, on all GPUs.
     """
 
     name: str
@@ -36,11 +53,75 @@ class Stage:
     num_params: int
     seed: int
     parents: tuple[str, ...] = ()
+    data_seed: int | None = None
+    operator: str | None = None
+    operator_options: Mapping[str, Any] = field(default_factory=dict)
+    learned: str | None = None
+    drop_path: float | None = None
+    teachers: tuple[str, ...] = ()
+    distillation: Distillation | None = None
+    projection_flops_per_sample: int = 0
+    teacher_flops_per_sample: int = 0
+    teacher_epochs: int = 0
+    kind: Literal["train", "operator"] = "train"
+    num_iters: int = 0
+    batch_size: int = 0
+    flops_per_iteration: int = 0
+
+    @property
+    def train_flops(self) -> int:
+        """FLOPs of its own training, without teachers."""
+        if self.kind == "operator":
+            per_iteration = self.batch_size * self.flops_per_sample + self.flops_per_iteration
+            return self.num_iters * per_iteration
+        projected = self.teacher_epochs * self.projection_flops_per_sample
+        return self.num_samples * (self.epochs * self.flops_per_sample + projected)
+
+    @property
+    def teacher_flops(self) -> int:
+        """FLOPs of its teachers' forward passes."""
+        return self.teacher_epochs * self.num_samples * self.teacher_flops_per_sample
 
     @property
     def flops(self) -> int:
-        """Training FLOPs of the whole stage."""
-        return self.epochs * self.num_samples * self.flops_per_sample
+        """FLOPs of the whole stage."""
+        return self.train_flops + self.teacher_flops
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Names of what must be there before it runs: parents, teachers, its operator."""
+        learned = () if self.learned is None else (self.learned,)
+        return tuple(dict.fromkeys((*self.parents, *self.teachers, *learned)))
+
+    @property
+    def duration(self) -> str:
+        """``'3 epochs'``, ``'100 steps'``."""
+        if self.kind == "operator":
+            return f"{self.num_iters} steps"
+        return f"{self.epochs} epoch" + ("" if self.epochs == 1 else "s")
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """A given checkpoint that the first stage is grown from, in the place of a stage.
+
+    Attributes:
+        name: what stages call it, unique in the plan.
+        path: the file.
+        arch: its architecture.
+        num_params: its parameters.
+        flops: what its ledger says that it cost in all, None where it has none.
+        is_lower_bound: whether something in that ledger is unknown.
+        level: 0.
+    """
+
+    name: str
+    path: str
+    arch: Arch
+    num_params: int
+    flops: int | None
+    is_lower_bound: bool
+    level: int = 0
 
 
 @dataclass(frozen=True)
@@ -53,6 +134,9 @@ class Plan:
         scratch_flops: FLOPs of training the target from scratch on its own schedule.
         scratch_epochs: that schedule's epochs.
         wanted_flops: the budget before rounding to whole epochs; None where epochs were given.
+        files: checkpoints that stages start from besides each other.
+        alone_flops: FLOPs of training each stage's model from scratch on the target's schedule,
+            for protocols that give a whole family of models; else None.
     """
 
     protocol: str
@@ -60,11 +144,18 @@ class Plan:
     scratch_flops: int
     scratch_epochs: int
     wanted_flops: float | None
+    files: Sequence[SourceFile] = ()
+    alone_flops: Mapping[str, int] | None = None
 
     @property
     def flops(self) -> int:
-        """FLOPs of all stages."""
-        return sum(stage.flops for stage in self.stages)
+        """FLOPs of all stages and of what the given checkpoints cost, as far as that is known."""
+        return sum(one.flops or 0 for one in (*self.files, *self.stages))
+
+    @property
+    def is_lower_bound(self) -> bool:
+        """Whether a given checkpoint's cost is unknown, wholly or in part."""
+        return any(file.is_lower_bound for file in self.files)
 
     @property
     def target(self) -> Stage:
@@ -79,66 +170,14 @@ class Plan:
         known = ", ".join(stage.name for stage in self.stages)
         raise ValueError(f"unknown stage {name!r}: the plan has {known}")
 
+    def file(self, name: str) -> SourceFile | None:
+        """The given checkpoint of that name, None where a stage has it."""
+        return next((file for file in self.files if file.name == name), None)
+
+    def model(self, name: str) -> Stage | SourceFile:
+        """The stage or the given checkpoint of that name."""
+        return self.file(name) or self.stage(name)
+
     def table(self) -> str:
         """The plan as text: a line per stage, then the totals."""
-        head = (
-            "stage",
-            "model",
-            "params (M)",
-            "epochs",
-            "GFLOPs/sample",
-            "PFLOPs",
-            "share",
-            "seed",
-        )
-        rows = [
-            (
-                s.name,
-                model_of(s.arch),
-                f"{s.num_params / 1e6:.2f}",
-                str(s.epochs),
-                f"{s.flops_per_sample / 1e9:.4g}",
-                f"{s.flops / 1e15:.6g}",
-                f"{s.flops / self.flops:.1%}",
-                str(s.seed),
-            )
-            for s in self.stages
-        ]
-        widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
-        lines = [
-            "  ".join(
-                cell.ljust(w) if n == 0 else cell.rjust(w)
-                for n, (cell, w) in enumerate(zip(row, widths, strict=True))
-            ).rstrip()
-            for row in (head, *rows)
-        ]
-        lines.insert(1, "  ".join("-" * w for w in widths))
-        return "\n".join(lines + self._totals())
-
-    def _totals(self) -> list[str]:
-        s, ratio = self.target, self.flops / self.scratch_flops
-        lines = [
-            "",
-            f"training FLOPs (forward and backward, 2 per multiply-add), {s.num_samples} images "
-            "an epoch",
-            f"total    {format_flops(self.flops)} = {ratio:.4f} of scratch",
-            f"scratch  {format_flops(self.scratch_flops)} "
-            f"({self.scratch_epochs} epochs of {s.flops_per_sample / 1e9:.4g} GFLOPs a sample)",
-        ]
-        if self.wanted_flops is not None:
-            off = self.flops / self.wanted_flops - 1
-            wanted = self.wanted_flops / self.scratch_flops
-            lines.append(f"rounding to whole epochs: {off:+.2%} of the budget ({wanted:.4f})")
-        return lines
-
-
-def width_of(arch: Arch) -> int:
-    """Embedding dims of a ViT, base channels of a ResNet."""
-    return arch.base_channels if isinstance(arch, ResNetArch) else arch.embed_dims
-
-
-def model_of(arch: Arch) -> str:
-    """``DeiT-Ti`` or ``ViT 64`` (embedding dims), ``ResNet-50 x 32`` (base channels)."""
-    if isinstance(arch, ResNetArch):
-        return f"ResNet-{arch.depth} x {arch.base_channels}"
-    return arch.family if arch.family != "ViT" else f"ViT {arch.embed_dims}"
+        return table_of(self)

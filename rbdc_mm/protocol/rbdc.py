@@ -12,17 +12,18 @@ from typing import Any
 from mmengine import Config
 
 from rbdc_mm.arch import Arch, ResNetArch, ViTArch
-from rbdc_mm.checkpoint.arch_of import arch_of, model_with_arch
-from rbdc_mm.cost import SampleCost
+from rbdc_mm.checkpoint.arch_of import arch_of
 from rbdc_mm.growth import coupled_arch
-from rbdc_mm.models.cost_of import classifier_cost
-from rbdc_mm.names import Catalog
-from rbdc_mm.protocol.budgets import epochs_by_policy
-from rbdc_mm.protocol.plan import TARGET, Plan, Stage
+from rbdc_mm.protocol.catalog import PROTOCOLS
+from rbdc_mm.protocol.distillation import distillation_of
+from rbdc_mm.protocol.levels import Level, Node, Recipe, plan_levels
+from rbdc_mm.protocol.plan import TARGET, Plan
 
 _COUPLING = {"mode", "center", "calibrate"}
+_SHARES = ("none", "seed", "parent")
 
 
+@PROTOCOLS.register("RBDC")
 @dataclass(frozen=True)
 class RBDC:
     """A config's ``protocol = dict(type='RBDC', ...)``.
@@ -33,6 +34,12 @@ class RBDC:
         policy: see ``budgets.epochs_by_policy``; by default 0.70 of scratch, uniform epochs.
         coupling: options of ``growth.couple``: ``mode``, ``center``; and ``calibrate`` (batches).
         norm: ``'layer'`` or ``'block'``, see ``growth.couple``.
+        share: what the parents of one coupling have in common, for ablations: ``'none'``;
+            ``'seed'``, the seed of their weights (data order and augmentation stay their own; above
+            the leaves weights come from couplings, so that only leaves start alike); ``'parent'``,
+            everything: one model a level, coupled with itself and trained once.
+        distillation: ``alpha``, ``feature`` and ``until``, see ``Distillation``: every coupled
+            model also learns from its parents; None for not at all.
         parent_drop_path: drop-path rate of every model below the target.
         seed: all stages' seeds follow from it.
     """
@@ -44,6 +51,8 @@ class RBDC:
     )
     coupling: Mapping[str, Any] = field(default_factory=dict)
     norm: str = "layer"
+    share: str = "none"
+    distillation: Mapping[str, Any] | None = None
     parent_drop_path: float = 0.0
     seed: int = 0
 
@@ -62,6 +71,9 @@ class RBDC:
                 f"protocol.coupling has no option {sorted(set(self.coupling) - _COUPLING)}: the "
                 f"known ones are {sorted(_COUPLING)}"
             )
+        if self.share not in _SHARES:
+            raise ValueError(f"protocol.share={self.share!r}: wanted one of {_SHARES}")
+        distillation_of(self.distillation)
 
     def _factors(self) -> tuple[int, ...]:
         """Parents of each coupling, leaves first."""
@@ -79,52 +91,53 @@ class RBDC:
         Raises:
             ValueError: widths that cannot be cut evenly, or see ``epochs_by_policy``.
         """
-        scratch_epochs = scratch_epochs_of(cfg)
-        factors = self._factors()
-        arches = self._arches(arch_of(cfg.model), factors)
-        costs = [_cost(cfg, arch) for arch in arches]
-        counts = [1]
-        for factor in reversed(factors):
-            counts.insert(0, counts[0] * factor)
-        epoch_flops = [n * num_samples * c.train_flops for n, c in zip(counts, costs, strict=True)]
-        scratch_flops = scratch_epochs * num_samples * costs[-1].train_flops
-        epochs = epochs_by_policy(self.policy, epoch_flops, scratch_flops)
-        stages: list[Stage] = []
-        for level, arch in enumerate(arches):
-            for index in range(counts[level]):
-                name = stage_name(level, index, self.depth)
-                parents: tuple[str, ...] = ()
-                if level:
-                    k = factors[level - 1]
-                    below = range(index * k, (index + 1) * k)
-                    parents = tuple(stage_name(level - 1, i, self.depth) for i in below)
-                cost = costs[level]
-                seed = self.seed * 1000 + len(stages)
-                stages.append(
-                    Stage(name, level, arch, epochs[level], cost.train_flops, num_samples,
-                          cost.num_params, seed, parents)
-                )  # fmt: skip
-        wanted = None
-        if self.policy["type"] != "epochs":
-            fraction = self.policy.get("budget")
-            wanted = fraction * scratch_flops if fraction else self.policy["budget_pflops"] * 1e15
-        return Plan(type(self).__name__, stages, scratch_flops, scratch_epochs, wanted)
+        levels: list[Level] = []
+        first = 0  # number of the level's first node in the whole tree
+        for number, arch in enumerate(self._arches(arch_of(cfg.model))):
+            nodes = self._nodes(number, first)
+            levels.append(Level(arch, nodes))
+            first += len(nodes)
+        recipe = Recipe(
+            policy=self.policy,
+            operator="couple",
+            operator_options=self.coupling,
+            distillation=distillation_of(self.distillation),
+            parent_drop_path=self.parent_drop_path,
+        )
+        return plan_levels(type(self).__name__, cfg, num_samples, levels, recipe)
 
-    def _arches(self, target: Arch, factors: tuple[int, ...]) -> list[Arch]:
+    def _arches(self, target: Arch) -> list[Arch]:
         """Architectures level by level, leaves first: cut down, then coupled up again."""
         if isinstance(target, ViTArch):
             target = replace(target, norm_blocks=())
         leaf = target
-        for factor in reversed(factors):
+        for factor in reversed(self._factors()):
             leaf = narrowed(leaf, factor)
         arches = [leaf]
-        for factor in factors:
+        for factor in self._factors():
             arches.append(coupled_arch([arches[-1]] * factor, ["a leaf"] * factor, self.norm))
         return arches
 
-
-PROTOCOLS: Catalog[type[RBDC]] = Catalog("protocol")
-PROTOCOLS.register("RBDC")(RBDC)
+    def _nodes(self, level: int, first: int) -> tuple[Node, ...]:
+        """The nodes of one level; ``first`` is the number of the first one in the whole tree."""
+        factors, nodes = self._factors(), []
+        count = 1
+        for factor in factors[level:]:
+            count *= 1 if self.share == "parent" else factor
+        for index in range(count):
+            parents: tuple[str, ...] = ()
+            if level:
+                below = [
+                    0 if self.share == "parent" else index * factors[level - 1] + n
+                    for n in range(factors[level - 1])
+                ]
+                parents = tuple(stage_name(level - 1, i, self.depth) for i in below)
+            seed, data_seed = self.seed * 1000 + first + index, None
+            if self.share == "seed" and level < self.depth:
+                seed, data_seed = seed - index % factors[level], seed
+            name, teachers = stage_name(level, index, self.depth), tuple(dict.fromkeys(parents))
+            nodes.append(Node(name, seed, parents, teachers, data_seed))
+        return tuple(nodes)
 
 
 @PROTOCOLS.register("Scratch")
@@ -133,23 +146,6 @@ class Scratch(RBDC):
     """The target alone, on a budget: its schedule is shortened to what the budget pays for."""
 
     depth: int = 0
-
-
-def protocol_of(cfg: Config) -> RBDC:
-    """The protocol that a config asks for.
-
-    Raises:
-        ValueError: an unknown type or option, with the known ones.
-    """
-    options = dict(cfg.protocol)
-    family = PROTOCOLS[options.pop("type", None)]
-    known = set(family.__dataclass_fields__)
-    if set(options) - known:
-        raise ValueError(
-            f"protocol {family.__name__} has no option {sorted(set(options) - known)}: "
-            f"the known ones are {sorted(known)}"
-        )
-    return family(**options)
 
 
 def stage_name(level: int, index: int, depth: int) -> str:
@@ -173,19 +169,3 @@ def narrowed(arch: Arch, factor: int) -> Arch:
                 "branching that divides it"
             )
     return replace(arch, **{name: getattr(arch, name) // factor for name in widths})
-
-
-def scratch_epochs_of(cfg: Config) -> int:
-    """Epochs of a config's own schedule; ValueError for an iteration-based one."""
-    loop = cfg.train_cfg
-    if loop.get("max_epochs") is None:
-        raise ValueError(
-            f"protocols count epochs: train_cfg={dict(loop)} has no max_epochs; "
-            "wanted dict(by_epoch=True, max_epochs=...)"
-        )
-    return loop["max_epochs"]
-
-
-def _cost(cfg: Config, arch: Arch) -> SampleCost:
-    sized = Config({**cfg._cfg_dict.to_dict(), "model": model_with_arch(cfg.model, arch)})
-    return classifier_cost(sized)

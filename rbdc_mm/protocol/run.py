@@ -14,12 +14,12 @@ from mmengine.dist import barrier, is_main_process
 
 from rbdc_mm.cost import format_flops
 from rbdc_mm.data import check_data, num_train_samples
-from rbdc_mm.protocol.dry_run import check_couplings
+from rbdc_mm.protocol.catalog import protocol_of
+from rbdc_mm.protocol.dry_run import check_growth
 from rbdc_mm.protocol.launch import init_distributed, train
 from rbdc_mm.protocol.plan import Plan, Stage
-from rbdc_mm.protocol.rbdc import protocol_of
 from rbdc_mm.protocol.stage_config import stage_config
-from rbdc_mm.protocol.store import check_claim, hash_of, identity, is_finished
+from rbdc_mm.protocol.store import check_claim, hash_of, hash_of_file, identity, is_finished
 from rbdc_mm.registry import RUNNERS
 
 
@@ -35,7 +35,7 @@ class PreparedStage:
         stage: from the plan.
         cfg: its own plain config.
         identity: see ``store.identity``.
-        parents: hashes of its parents.
+        parents: hashes of what it needs: its parents, teachers and learned operator.
     """
 
     stage: Stage
@@ -55,21 +55,26 @@ class PreparedStage:
 
 
 def make_plan(cfg: Config) -> Plan:
-    """The plan of a protocol config; samples from ``num_train_samples`` or counted on disk."""
+    """The plan of a protocol config."""
+    return protocol_of(cfg).plan(cfg, num_samples_of(cfg))
+
+
+def num_samples_of(cfg: Config) -> int:
+    """Training images an epoch: ``num_train_samples``, or counted on disk."""
     num_samples = cfg.get("num_train_samples")
     if num_samples is None:
         num_samples = num_train_samples(cfg.train_dataloader.dataset)
-    return protocol_of(cfg).plan(cfg, num_samples)
+    return num_samples
 
 
 def prepare(cfg: Config, plan: Plan) -> list[PreparedStage]:
     """Every stage's config and identity, in the plan's order."""
-    protocol, root = protocol_of(cfg), Path(cfg.work_dir)
-    hashes: dict[str, str] = {}
+    root = Path(cfg.work_dir)
+    hashes = {file.name: hash_of_file(Path(file.path)) for file in plan.files}
     prepared = []
     for stage in plan.stages:
-        stage_cfg = stage_config(cfg, protocol, plan, stage, root)
-        parents = [hashes[name] for name in stage.parents]
+        stage_cfg = stage_config(cfg, plan, stage, root)
+        parents = [hashes[name] for name in stage.needs]
         own = identity(stage_cfg, parents)
         hashes[stage.name] = hash_of(own)
         prepared.append(PreparedStage(stage, stage_cfg, own, parents))
@@ -81,7 +86,7 @@ def run_protocol(cfg: Config, *, only: str | None = None) -> None:
 
     Args:
         cfg: a protocol config with ``work_dir`` and ``launcher``.
-        only: run this stage alone; its parents must be finished.
+        only: run this stage alone; what it needs must be finished.
 
     Raises:
         ValueError: bad input, before anything is trained.
@@ -90,7 +95,7 @@ def run_protocol(cfg: Config, *, only: str | None = None) -> None:
     init_distributed(cfg)
     plan = make_plan(cfg)
     prepared = prepare(cfg, plan)
-    check_couplings(plan, protocol_of(cfg))
+    check_growth(plan)
     check_data(prepared[0].cfg)
     for one in prepared:
         check_claim(one.work_dir, one.identity)
@@ -102,7 +107,7 @@ def run_protocol(cfg: Config, *, only: str | None = None) -> None:
     _say(f"{len(prepared) - len(todo)} of {len(prepared)} stages need no run")
     for number, (one, eta) in enumerate(zip(todo, _time_left(todo), strict=False), 1):
         s = one.stage
-        _say(f"[{number}/{len(todo)}] {s.name}: {s.epochs} epochs, {format_flops(s.flops)}{eta}")
+        _say(f"[{number}/{len(todo)}] {s.name}: {s.duration}, {format_flops(s.flops)}{eta}")
         log = f"work dir and log: {one.work_dir}"
         try:
             train(one.cfg, resume=True, parents=one.parents)
@@ -118,9 +123,10 @@ def run_protocol(cfg: Config, *, only: str | None = None) -> None:
 
 
 def _only(stage: Stage, prepared: list[PreparedStage], todo: list[PreparedStage]):
-    undone = [one.stage.name for one in todo if one.stage.name in stage.parents]
+    undone = [one.stage.name for one in todo if one.stage.name in stage.needs]
     if undone:
-        raise ValueError(f"--only {stage.name}: its parents {undone} are not finished, run them")
+        what = "parents" if set(undone) <= set(stage.parents) else "sources"
+        raise ValueError(f"--only {stage.name}: its {what} {undone} are not finished, run them")
     return [one for one in todo if one.stage == stage]
 
 

@@ -23,6 +23,7 @@ _FREE = {
     "auto_scale_lr",
 }  # fmt: skip
 _FREE_HOOKS = {"logger", "checkpoint", "visualization", "timer", "record"}
+_GROWN_FROM = {"parents", "learned"}
 _FREE_LOADER = {"num_workers", "persistent_workers", "pin_memory", "prefetch_factor"}
 
 
@@ -30,7 +31,12 @@ def identity(cfg: Config, parents: Sequence[str] = ()) -> dict[str, Any]:
     """What makes a run this run: its config without what is free, and its parents' hashes.
 
     Paths of parents and other work dirs do not count (a protocol's root can be moved); the
-    parents' hashes stand for them.
+    parents' hashes stand for them. Neither do those of teachers, nor what LiGO learns from, where
+    there are hashes.
+
+    Args:
+        cfg: a plain config.
+        parents: hashes of all that a protocol's stage starts or learns from.
     """
     content = json.loads(json.dumps(cfg._cfg_dict.to_dict(), default=str))
     content = {key: value for key, value in content.items() if key not in _FREE}
@@ -40,15 +46,27 @@ def identity(cfg: Config, parents: Sequence[str] = ()) -> dict[str, Any]:
         if content.get(name):
             content[name] = {k: v for k, v in content[name].items() if k not in _FREE_LOADER}
     content["custom_hooks"] = [
-        {k: v for k, v in hook.items() if not (_is_growth(hook) and k == "parents")}
+        {k: v for k, v in hook.items() if not (_is_growth(hook) and k in _GROWN_FROM)}
         for hook in content.get("custom_hooks") or ()
     ]
+    if parents:
+        content["model"].pop("source", None)
+        content["model"].get("distillation", {}).pop("teachers", None)
     return {"config": content, "parents": list(parents)}
 
 
 def hash_of(identity: Mapping[str, Any]) -> str:
     """Hex SHA-256 of an identity."""
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+
+
+def hash_of_file(path: Path) -> str:
+    """Hex SHA-256 of a file's content."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        for piece in iter(lambda: file.read(2**22), b""):
+            digest.update(piece)
+    return digest.hexdigest()
 
 
 def claim(work_dir: Path, wanted: Mapping[str, Any]) -> None:

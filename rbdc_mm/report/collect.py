@@ -90,7 +90,7 @@ def collect(paths: Iterable[str | Path]) -> pd.DataFrame:
         )
     rows = [_row(path, record, ledger) for path, record, ledger in done]
     for row in rows:
-        if row["left_out"]:
+        if row["left_out"] and row["role"] != "operator":
             say(f"left out of all means: {row['run']} ({row['path']}): {row['left_out']}")
     frame = pd.DataFrame(rows, columns=COLUMNS)
     return frame.sort_values(_ORDER, kind="stable", ignore_index=True)
@@ -144,9 +144,14 @@ def say(text: str) -> None:
 
 
 def role_of(stage: Mapping[str, Any] | None) -> str:
-    """``'run'`` for a plain run; ``'target'``, ``'leaf'`` or ``'node'`` in a protocol."""
+    """``'run'`` for a plain run; in a protocol ``'target'``, ``'leaf'`` or ``'node'``.
+
+    And ``'operator'`` for a stage that learns how to grow a model and is none itself.
+    """
     if stage is None:
         return "run"
+    if stage.get("kind") == "operator":
+        return "operator"
     if stage.get("name") == "target":
         return "target"
     return "node" if stage.get("level") else "leaf"
@@ -207,6 +212,8 @@ def _kind(history: Iterable[Mapping[str, float]]) -> str:
 def _why_left_out(
     kind: str, last: Mapping[str, float], row: Mapping[str, Any], ledger: Ledger
 ) -> str:
+    if row["role"] == "operator":
+        return "it learned a growth operator"
     if kind == "other":
         wanted = " or ".join(METRICS[column][0] for column in HEADLINES.values())
         return f"no evaluation has {wanted}"

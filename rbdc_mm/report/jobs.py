@@ -1,4 +1,4 @@
-"""The demo's jobs: what ``make demo`` trains, in which order, how it goes on when interrupted.
+"""Many trainings at once, in an order in which they can run; what is done is not done again.
 
 Jobs are ordinary commands of the suite's own tools, each in its own process on one core, as many at
 a time as there are cores. A job that is done is known by the hash of its config and command.
@@ -20,10 +20,7 @@ from pathlib import Path
 
 from mmengine import Config
 
-from rbdc_mm.records import FINAL
-
 DONE = "job.json"
-SEEDS = (0, 1)
 
 
 @dataclass(frozen=True)
@@ -31,7 +28,7 @@ class Job:
     """One training command.
 
     Attributes:
-        name: folder below the demo's root.
+        name: folder below the root.
         config: config file.
         options: ``--cfg-options``.
         weight: relative length, for the estimate of the time left.
@@ -52,33 +49,6 @@ class Job:
         needed = [done[name] for name in self.needs]
         content = [cfg._cfg_dict.to_dict(), self.options, needed]
         return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
-
-
-def demo_jobs(root: Path) -> list[Job]:
-    """All jobs of the demo, in an order in which they can run."""
-    jobs = []
-    for family, weights in (("deit_b", (1.4, 1.1, 2.6)), ("resnet18", (1.1, 0.8, 1.1))):
-        for seed in SEEDS:
-            arms = (
-                ("scratch", f"randomness.seed={seed}", FINAL),
-                ("scratch70", f"protocol.seed={seed}", f"target/{FINAL}"),
-                ("rbdc", f"protocol.seed={seed}", f"target/{FINAL}"),
-            )
-            for (arm, option, result), weight in zip(arms, weights, strict=True):
-                config = f"configs/tiny/{family}_{arm}_digits.py"
-                jobs.append(Job(f"{family}_{arm}/seed{seed}", config, (option,), weight, result))
-    by_name = {job.name: job for job in jobs}
-    detectors = []
-    for arm in ("scratch", "rbdc"):
-        source = by_name[f"resnet18_{arm}/seed0"]
-        checkpoint = root / source.name / source.result
-        option = f"model.backbone.init_cfg.checkpoint={checkpoint}"
-        config = f"configs/tiny/mask_rcnn_r18_{arm}_digit_scenes.py"
-        name = f"mask_rcnn_r18_{arm}/seed0"
-        detectors.append(Job(name, config, (option,), 6.0, FINAL, (source.name,)))
-    # The longest first, so that no core idles at the end; detectors as soon as they can.
-    jobs.sort(key=lambda job: (not job.name.startswith("resnet18"), -job.weight))
-    return jobs[:6] + detectors + jobs[6:]
 
 
 def run_jobs(jobs: Iterable[Job], root: Path, num_workers: int) -> None:

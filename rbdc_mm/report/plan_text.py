@@ -1,10 +1,13 @@
-"""A protocol's plan in words: architectures by name, and the tree of couplings as text."""
+"""A protocol's plan in words: architectures by name, and the tree or chain of models as text."""
 
 from __future__ import annotations
 
 from rbdc_mm.arch import Arch, ResNetArch, ViTArch
-from rbdc_mm.protocol.plan import Plan, Stage
+from rbdc_mm.protocol.plan import Plan, SourceFile, Stage
+from rbdc_mm.protocol.plan_table import layers_differ
 from rbdc_mm.report.words import epochs_words
+
+_GROWN = {"couple": "coupled", "embed": "embedded"}
 
 
 def arch_words(arch: Arch) -> tuple[str, str]:
@@ -16,17 +19,54 @@ def arch_words(arch: Arch) -> tuple[str, str]:
     return f"ResNet-{arch.depth}", f"{arch.base_channels} base channels"
 
 
+def model_words(model: Stage | SourceFile, plan: Plan) -> list[str]:
+    """Architecture, its depth where that differs within the plan, and how long it trains."""
+    if isinstance(model, Stage) and model.kind == "operator":
+        return [f"maps of {model.operator}", model.duration]
+    name, size = arch_words(model.arch)
+    if layers_differ(plan):
+        size = f"{size}, {model.arch.num_layers} layers"
+    trained = "given" if isinstance(model, SourceFile) else epochs_words(model.epochs)
+    return [name, size, trained]
+
+
+def grown_words(stage: Stage) -> str:
+    """How a stage's model comes out of its parents: ``'embedded'``, ``'coupled x 2'``."""
+    words = _GROWN.get(stage.operator, f"grown by {stage.operator}")
+    copies = len(stage.parents) if len(set(stage.parents)) == 1 else 1
+    return f"{words} x {copies}" if copies > 1 else words
+
+
+def edge_words(name: str, stage: Stage) -> str:
+    """What the model ``name`` is to a stage that needs it."""
+    if name == stage.learned:
+        return "how it grows"
+    words = [grown_words(stage)] if name in stage.parents else []
+    if stage.kind == "operator":
+        words = ["source"]
+    return ", ".join(words + (["teacher"] if name in stage.teachers else []))
+
+
 def tree_text(plan: Plan) -> str:
-    """The tree with the target on top; what stands under a model is coupled into it."""
+    """The target on top; under a model stands what it starts and learns from."""
+    is_tree = all(edge_words(n, s) == "coupled" for s in plan.stages for n in s.needs)
     pieces = ["tree (models are coupled into the one they hang from)"]
+    if not is_tree:
+        pieces = ["tree (under a model stands what it starts and learns from)"]
+    shown: set[str] = set()
 
-    def add(stage: Stage, first: str, rest: str) -> None:
-        words = ", ".join([*arch_words(stage.arch), epochs_words(stage.epochs)])
-        pieces.append(f"{first}{stage.name}: {words}")
-        for n, name in enumerate(stage.parents, 1):
-            last = n == len(stage.parents)
+    def add(model: Stage | SourceFile, edge: str, first: str, rest: str) -> None:
+        role = "" if is_tree or not edge else f" ({edge})"
+        words = ", ".join(model_words(model, plan))
+        if model.name in shown:
+            words = "see above"
+        shown.add(model.name)
+        pieces.append(f"{first}{model.name}{role}: {words}")
+        needs = model.needs if isinstance(model, Stage) and words != "see above" else ()
+        for n, name in enumerate(needs, 1):
+            last = n == len(needs)
             fork, bar = ("└── ", "    ") if last else ("├── ", "│   ")
-            add(plan.stage(name), rest + fork, rest + bar)
+            add(plan.model(name), edge_words(name, model), rest + fork, rest + bar)
 
-    add(plan.target, "", "")
+    add(plan.target, "", "", "")
     return "\n".join(pieces)

@@ -6,7 +6,23 @@ import math
 from collections.abc import Iterable
 from pathlib import Path
 
-METHODS = {"scratch": "scratch", "rbdc": "RBDC", "com_pt": "CoM-PT"}
+METHODS = {
+    "scratch": "scratch",
+    "rbdc": "RBDC",
+    "com_pt": "CoM-PT",
+    "net2net": "Net2Net",
+    "bert2bert": "bert2BERT",
+    "stack": "StackBERT",
+    "interpolate": "interpolation",
+    "lemon": "LEMON",
+    "ligo": "LiGO",
+    "rbdc_one_seed": "RBDC, parents of one seed",
+    "rbdc_one_parent": "RBDC, one parent",
+    "rbdc_distilled": "RBDC + distillation",
+    "com_pt_uniform": "CoM-PT, equal epochs",
+    "com_pt_init": "CoM-PT, init alone",
+    "com_pt_coupled": "CoM-PT, by couplings",
+}
 _TINY = 0.1  # PFLOPs
 
 
@@ -37,6 +53,12 @@ def spread(mean: float, std: float, num_decimals: int = 2) -> str:
 def method_words(method: str) -> str:
     """The name a method goes by in its paper, else as its config has it."""
     return METHODS.get(method, method)
+
+
+def family_of(method: str) -> str:
+    """``'scratch'``, ``'rbdc'``, ``'com_pt'``, or ``'growth'`` for all others."""
+    known = (name for name in ("scratch", "rbdc", "com_pt") if method.startswith(name))
+    return next(known, "growth")
 
 
 def dataset_words(dataset: str) -> str:

@@ -1,0 +1,284 @@
+"""Protocols that grow one model after another up to the target: CoM-PT, and plain growth.
+
+Sources: CoM-PT, arXiv 2604.12391; for ``Grow`` the papers of the operators in ``growth``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from typing import Any
+
+from mmengine import Config
+
+from rbdc_mm.arch import Arch, ResNetArch
+from rbdc_mm.checkpoint.arch_of import arch_of, backbone_arch
+from rbdc_mm.checkpoint.files import read_checkpoint
+from rbdc_mm.checkpoint.ledgers import ledger_of
+from rbdc_mm.growth import OPERATORS, coupled_arch
+from rbdc_mm.protocol.budgets import falling_epochs
+from rbdc_mm.protocol.catalog import PROTOCOLS
+from rbdc_mm.protocol.costs import num_parameters, scratch_epochs_of
+from rbdc_mm.protocol.distillation import distillation_of
+from rbdc_mm.protocol.levels import Level, Node, Recipe, plan_levels
+from rbdc_mm.protocol.ligo_stage import learning_of
+from rbdc_mm.protocol.plan import TARGET, Plan, SourceFile
+
+_VIT_SIZES = ("embed_dims", "num_layers", "num_heads", "feedforward_channels")
+_RESNET_SIZES = ("depth", "base_channels")
+_NEVER_SMALLER = ("embed_dims", "num_layers", "feedforward_channels", *_RESNET_SIZES)
+
+Size = str | Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Chain:
+    """What the protocols of this file have in common.
+
+    Attributes:
+        policy: see ``budgets.epochs_by_policy``, smallest model first.
+        operator: a name in ``growth.OPERATORS``, None to start each model afresh.
+        operator_options: its own.
+        distillation: ``alpha``, ``feature`` and ``until``, see ``Distillation``: every model but
+            the first also learns from the one before it; None for not at all.
+        parent_drop_path: drop-path rate of every model but the target.
+        seed: all stages' seeds follow from it.
+    """
+
+    policy: Mapping[str, Any] | None = None
+    operator: str | None = None
+    operator_options: Mapping[str, Any] = field(default_factory=dict)
+    distillation: Mapping[str, Any] | None = None
+    parent_drop_path: float = 0.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.operator is not None:
+            OPERATORS[self.operator]  # an unknown name fails here
+        elif self.operator_options:
+            raise ValueError(
+                f"protocol.operator_options={dict(self.operator_options)} without an operator"
+            )
+        distillation_of(self.distillation)
+
+    def _plan(
+        self,
+        cfg: Config,
+        num_samples: int,
+        smaller: Mapping[str, Arch],
+        *,
+        policy: Mapping[str, Any],
+        file: SourceFile | None = None,
+        is_family: bool = False,
+    ) -> Plan:
+        """The plan of a chain: ``smaller`` models by stage name, then the target."""
+        arches = {file.name: file.arch} if file else {}
+        arches |= {**smaller, TARGET: arch_of(cfg.model)}
+        for (low, small), (high, large) in pairwise(arches.items()):
+            _check_ascends(low, small, high, large)
+        learning, options = None, dict(self.operator_options)
+        if self.operator == "ligo":
+            learning, options = learning_of(options), {}
+        levels, before = [], file.name if file else None
+        for number, name in enumerate([*smaller, TARGET]):
+            node = Node(name, self.seed * 1000 + number)
+            if before:
+                node = replace(node, teachers=(before,))
+                if self.operator:
+                    copies = self._copies(before, arches[before], name, arches[name])
+                    node = replace(node, parents=(before,) * copies)
+                if learning:
+                    node = replace(node, learned=f"operator-{number + bool(file)}")
+            levels.append(Level(arches[name], (node,)))
+            before = name
+        recipe = Recipe(
+            policy=policy,
+            operator=self.operator,
+            operator_options=options,
+            learning=learning,
+            distillation=distillation_of(self.distillation),
+            parent_drop_path=self.parent_drop_path,
+        )
+        return plan_levels(
+            type(self).__name__,
+            cfg,
+            num_samples,
+            levels,
+            recipe,
+            files=[file] if file else [],
+            is_family=is_family,
+        )
+
+    def _copies(self, low: str, small: Arch, high: str, large: Arch) -> int:
+        """How many copies of one model the next is grown from: one, but for couplings."""
+        if self.operator != "couple":
+            return 1
+        width = "base_channels" if isinstance(small, ResNetArch) else "embed_dims"
+        copies, rest = divmod(getattr(large, width), getattr(small, width))
+        if rest or copies < 2 or coupled_arch([small] * copies, [low] * copies) != large:
+            raise ValueError(
+                f"operator='couple' puts copies of {low} side by side, which does not give {high}: "
+                f"{_shown(small)} and {_shown(large)}; wanted every width a whole multiple, at "
+                "least twice, and the same depth, or another operator"
+            )
+        return copies
+
+
+@PROTOCOLS.register("CoMPT")
+@dataclass(frozen=True)
+class CoMPT(Chain):
+    """A config's ``protocol = dict(type='CoMPT', ...)``: a family of models, each from the last.
+
+    Source: CoM-PT, arXiv 2604.12391. Every model but the first starts from the one before it
+    (``operator='embed'``; ``'couple'`` for copies side by side; None for a fresh start) and learns
+    from it by feature distillation.
+
+    Attributes:
+        chain: the models before the target, smallest first. ViT: an arch name of mmpretrain
+            (``'deit-tiny'``) or arch dict; ResNet: ``dict(depth=..., base_channels=...)``, what is
+            left out is the target's.
+        policy: by default explicit epochs, see ``budgets.falling_epochs``.
+        operator, operator_options, distillation, parent_drop_path, seed: see ``Chain``.
+    """
+
+    chain: Sequence[Size] = ()
+    operator: str | None = "embed"
+    distillation: Mapping[str, Any] | None = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if isinstance(self.chain, str) or not self.chain:
+            raise ValueError(
+                f"protocol.chain={self.chain!r}: wanted a list of the models before the target, "
+                "smallest first; tools/plan.py --suggest proposes one"
+            )
+        super().__post_init__()
+        if self.operator == "ligo":
+            raise ValueError("operator='ligo' is learned by a stage of its own: use type='Grow'")
+
+    def plan(self, cfg: Config, num_samples: int) -> Plan:
+        """The chain of stages that ends with the target of ``cfg``; see ``RBDC.plan``.
+
+        Raises:
+            ValueError: a chain that does not ascend, or is of another family than the target;
+                see also ``epochs_by_policy``.
+        """
+        target = arch_of(cfg.model)
+        smaller = {f"chain-{n}": sized(cfg, target, size) for n, size in enumerate(self.chain)}
+        epochs = falling_epochs(len(smaller) + 1, scratch_epochs_of(cfg))
+        policy = self.policy or dict(type="epochs", epochs=epochs)
+        return self._plan(cfg, num_samples, smaller, policy=policy, is_family=True)
+
+
+@PROTOCOLS.register("Grow")
+@dataclass(frozen=True)
+class Grow(Chain):
+    """A config's ``protocol = dict(type='Grow', ...)``: source -> growth operator -> target.
+
+    Attributes:
+        sources: the models before the target, smallest first (usually one), as ``CoMPT.chain``.
+        source_checkpoint: a finished classifier in their place; what it cost is read from its
+            ledger.
+        operator: any in ``growth.OPERATORS`` but ``couple``.
+        operator_options: its own; for ``ligo`` its learning's ``steps`` (100), ``lr`` (1e-3), ``noise`` (0.01).
+        policy: by default 0.70 of scratch, uniform epochs.
+        distillation, parent_drop_path, seed: see ``Chain``.
+    """
+
+    sources: Sequence[Size] = ()
+    source_checkpoint: str | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.sources, str) or bool(self.sources) == bool(self.source_checkpoint):
+            raise ValueError(
+                f"protocol.sources={self.sources!r}, "
+                f"source_checkpoint={self.source_checkpoint!r}: wanted either a list of the models "
+                "before the target, smallest first, or the file of a finished one"
+            )
+        if self.operator in (None, "couple"):
+            known = sorted(set(OPERATORS) - {"couple"})
+            raise ValueError(
+                f"protocol.operator={self.operator!r}: Grow wants one of {known} (couplings are "
+                "type='RBDC')"
+            )
+        if self.operator == "ligo":
+            learning_of(self.operator_options)
+        super().__post_init__()
+
+    def plan(self, cfg: Config, num_samples: int) -> Plan:
+        """The stages up to the target of ``cfg``; see ``CoMPT.plan``.
+
+        Raises:
+            FileNotFoundError: no ``source_checkpoint`` there.
+            ValueError: as ``CoMPT.plan``.
+        """
+        target = arch_of(cfg.model)
+        smaller = {f"source-{n}": sized(cfg, target, size) for n, size in enumerate(self.sources)}
+        policy = self.policy or dict(type="uniform_epochs", budget=0.70)
+        file = source_file(self.source_checkpoint) if self.source_checkpoint else None
+        return self._plan(cfg, num_samples, smaller, policy=policy, file=file)
+
+
+def source_file(path: str) -> SourceFile:
+    """A given checkpoint as a source: its architecture, and what it cost as far as is known."""
+    checkpoint = read_checkpoint(path)
+    ledger, arch = ledger_of(checkpoint), checkpoint.arch
+    known = ledger.total or None
+    return SourceFile("source-0", path, arch, num_parameters(arch), known, ledger.is_lower_bound)
+
+
+def sized(cfg: Config, target: Arch, size: Size) -> Arch:
+    """The target's architecture at another size.
+
+    Args:
+        cfg: the target's config.
+        target: its architecture.
+        size: as an entry of ``CoMPT.chain``.
+
+    Raises:
+        ValueError: a size of another family, or unknown.
+    """
+    if isinstance(target, ResNetArch):
+        if isinstance(size, str) or set(size) - set(_RESNET_SIZES):
+            raise ValueError(
+                f"{size!r} is no size of a ResNet: wanted dict(depth=..., base_channels=...)"
+            )
+        return replace(target, **size)
+    if not isinstance(size, str) and set(size) != set(_VIT_SIZES):
+        raise ValueError(
+            f"{size!r} is no size of a ViT: wanted mmpretrain's name of one, or a dict of "
+            f"{_VIT_SIZES}"
+        )
+    arch = size if isinstance(size, str) else dict(size)
+    named = backbone_arch({**cfg.model.backbone, "arch": arch})
+    sizes = {name: getattr(named, name) for name in _VIT_SIZES}
+    if target.hidden_dim is not None:
+        sizes["hidden_dim"], rest = divmod(
+            target.hidden_dim * sizes["embed_dims"], target.embed_dims
+        )
+        if rest:
+            raise ValueError(f"{size!r}: the head's hidden_dim={target.hidden_dim} does not shrink "
+                             f"in the ratio {sizes['embed_dims']}:{target.embed_dims}")  # fmt: skip
+    return replace(target, **sizes, norm_blocks=())
+
+
+def _check_ascends(low: str, small: Arch, high: str, large: Arch) -> None:
+    if type(small) is not type(large):
+        kinds = type(small).__name__, type(large).__name__
+        raise ValueError(f"{low} is a {kinds[0]}, {high} a {kinds[1]}: wanted one family")
+    shrinks = [
+        f"{name} {getattr(small, name)} -> {getattr(large, name)}"
+        for name in _NEVER_SMALLER
+        if hasattr(small, name) and getattr(small, name) > getattr(large, name)
+    ]
+    if shrinks or num_parameters(small) >= num_parameters(large):
+        what = ", ".join(shrinks) or "not more parameters"
+        raise ValueError(
+            f"the chain does not ascend from {low} ({_shown(small)}) to {high} ({_shown(large)}): "
+            f"{what}; wanted each model larger than the last, smaller in no width and no depth"
+        )
+
+
+def _shown(arch: Arch) -> str:
+    names = _RESNET_SIZES if isinstance(arch, ResNetArch) else _VIT_SIZES
+    return ", ".join(f"{name}={getattr(arch, name)}" for name in names)

@@ -1,0 +1,125 @@
+"""The stage that learns LiGO's maps before they are used: its cost and its config.
+
+Source: LiGO, arXiv 2303.00980.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mmengine import Config
+from mmengine.dist import get_world_size
+
+from rbdc_mm.arch import Arch
+from rbdc_mm.growth.ligo import ligo_exactness, materialisation_flops
+from rbdc_mm.protocol.plan import Stage
+
+_DEFAULTS = dict(steps=100, lr=1e-3, noise=0.01)
+_NO_VALIDATION = ("val_cfg", "val_dataloader", "val_evaluator",
+                  "test_cfg", "test_dataloader", "test_evaluator")  # fmt: skip
+
+
+def learning_of(options: Mapping[str, Any]) -> dict[str, Any]:
+    """LiGO's operator options, complete: all are about learning, which settles the growth.
+
+    Raises:
+        ValueError: steps that are no whole number above 0, a learning rate not above 0, noise below
+            0, an unknown option.
+    """
+    if unknown := sorted(set(options) - set(_DEFAULTS)):
+        raise ValueError(
+            f"operator 'ligo' has no option {unknown}: the known ones are {sorted(_DEFAULTS)}"
+        )
+    learning = _DEFAULTS | dict(options)
+    if not isinstance(learning["steps"], int) or learning["steps"] <= 0:
+        raise ValueError(
+            f"operator_options.steps={learning['steps']!r}: LiGO learns its maps, wanted a whole "
+            "number of steps, at least 1"
+        )
+    if learning["lr"] <= 0:
+        raise ValueError(f"operator_options.lr={learning['lr']!r}: wanted a number above 0")
+    if learning["noise"] < 0:
+        raise ValueError(f"operator_options.noise={learning['noise']!r}: wanted 0 or more")
+    return learning
+
+
+def learning_stage(
+    cfg: Config,
+    name: str,
+    seed: int,
+    source: tuple[str, Arch],
+    target: Arch,
+    target_cost: tuple[int, int],
+    num_samples: int,
+    learning: Mapping[str, Any],
+) -> Stage:
+    """The stage that learns how to grow one model.
+
+    Args:
+        cfg: the target's full config.
+        name: the stage's.
+        seed: the stage's.
+        source: name and architecture of what is grown.
+        target: what it is grown to.
+        target_cost: parameters of the target, and FLOPs of training it on one image.
+        num_samples: training images an epoch.
+        learning: see ``learning_of``.
+
+    Raises:
+        ValueError: a source that LiGO cannot grow to the target.
+    """
+    parent, arch = source
+    ligo_exactness(target, [arch], [parent])
+    num_params, flops_per_sample = target_cost
+    return Stage(
+        name=name,
+        level=0,
+        arch=target,
+        epochs=0,
+        flops_per_sample=flops_per_sample,
+        num_samples=num_samples,
+        num_params=num_params,
+        seed=seed,
+        parents=(parent,),
+        operator="ligo",
+        operator_options=dict(learning),
+        kind="operator",
+        num_iters=learning["steps"],
+        batch_size=cfg.train_dataloader.batch_size * get_world_size(),
+        flops_per_iteration=materialisation_flops(target, arch) * get_world_size(),
+    )
+
+
+def make_learning(
+    new: dict[str, Any], source_model: dict[str, Any], source: str, stage: Stage
+) -> None:
+    """Turns the target's stage config into that of learning the operator, in place.
+
+    Args:
+        new: the config, its model that of the target.
+        source_model: the source's plain classifier config.
+        source: the source's checkpoint.
+        stage: the plan's.
+    """
+    new["model"] = dict(
+        type="rbdc_mm.LiGOClassifier",
+        source=source,
+        source_model=source_model,
+        target=new["model"],
+        seed=stage.seed,
+        noise=stage.operator_options["noise"],
+    )
+    new["train_cfg"] = dict(by_epoch=False, max_iters=stage.num_iters)
+    for key in _NO_VALIDATION:
+        new[key] = None
+    optimizer = dict(type="AdamW", lr=stage.operator_options["lr"], weight_decay=0.0)
+    kept = ("type", "loss_scale", "clip_grad")
+    wrapper = {k: v for k, v in new["optim_wrapper"].items() if k in kept}
+    new["optim_wrapper"] = dict(wrapper, optimizer=optimizer)
+    new["param_scheduler"] = [dict(type="CosineAnnealingLR", by_epoch=False, T_max=stage.num_iters)]
+    new["custom_hooks"] = []
+    checkpoint = new["default_hooks"]["checkpoint"]
+    checkpoint.update(by_epoch=False, interval=max(1, stage.num_iters // 5))
+    checkpoint.pop("save_best", None)
+    new["log_processor"] = dict(new.get("log_processor") or {}, by_epoch=False)
