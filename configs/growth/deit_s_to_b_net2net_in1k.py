@@ -1,0 +1,16 @@
+# DeiT-B grown from DeiT-S by Net2Net (arXiv 1511.05641),
+# at 0.70 of the FLOPs from scratch, DeiT-S charged.
+#   tools/dist_train.sh configs/growth/deit_s_to_b_net2net_in1k.py 16
+# Needs: data/imagenet (train/ and val/); 16 GPUs x 64 images
+# Costs: 28.207 EFLOPs of training (tools/plan.py), all stages; hours on GPUs not measured
+# Expect: not run here
+_base_ = ["../scratch/deit_b_in1k.py"]
+
+method = "net2net"
+runner_type = "rbdc_mm.ProtocolRunner"
+protocol = dict(
+    type="Grow",
+    sources=["deit-small"],
+    operator="net2net",
+    policy=dict(type="uniform_epochs", budget=0.70),
+)

@@ -1,0 +1,9 @@
+# Study: ViT 64 wide on digits by CoM-PT, 16 -> 32 -> 64, falling epochs,
+# at 0.70 of scratch's FLOPs, sources charged (whole epochs that come within 1% of it).
+#   tools/train.py configs/tiny/study_com_pt.py
+# Needs: data/digits (tools/make_data.py digits); a CPU
+# Costs: 585.242 GFLOPs of training (tools/plan.py), all stages, minutes on one core
+# Expect: results/tiny_cpu/ has what tools/study.py measured
+_base_ = ["./deit_b_compt_digits.py"]
+
+protocol = dict(policy=dict(_delete_=True, type="epochs", epochs=(84, 17, 10)))

@@ -1,0 +1,14 @@
+# Study: ViT 64 wide on digits grown from 32 wide by LiGO,
+# at 0.70 of scratch's FLOPs, sources charged (whole epochs that come within 1% of it).
+#   tools/train.py configs/tiny/study_ligo.py
+# Needs: data/digits (tools/make_data.py digits); a CPU
+# Costs: 585.863 GFLOPs of training (tools/plan.py), all stages, minutes on one core
+# Expect: results/tiny_cpu/ has what tools/study.py measured
+_base_ = ["./study_net2net.py"]
+
+method = "ligo"
+protocol = dict(
+    operator="ligo",
+    operator_options=dict(steps=20, lr=1e-3),
+    policy=dict(epochs=(16, 17)),
+)

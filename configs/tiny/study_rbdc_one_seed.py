@@ -1,0 +1,10 @@
+# Study: ViT 64 wide on digits by RBDC, parents of one coupling start from the same weights,
+# at 0.70 of scratch's FLOPs, sources charged (whole epochs that come within 1% of it).
+#   tools/train.py configs/tiny/study_rbdc_one_seed.py
+# Needs: data/digits (tools/make_data.py digits); a CPU
+# Costs: 585.884 GFLOPs of training (tools/plan.py), all stages, minutes on one core
+# Expect: results/tiny_cpu/ has what tools/study.py measured
+_base_ = ["./study_rbdc.py"]
+
+method = "rbdc_one_seed"
+protocol = dict(share="seed")
