@@ -180,7 +180,8 @@ class Grow(Chain):
         source_checkpoint: a finished classifier in their place; what it cost is read from its
             ledger.
         operator: any in ``growth.OPERATORS`` but ``couple``.
-        operator_options: its own; for ``ligo`` its learning's ``steps`` (100), ``lr`` (1e-3), ``noise`` (0.01).
+        operator_options: its own; for ``ligo`` its learning's ``steps`` (100), ``lr`` (1e-3) and
+            ``noise`` (0.01).
         policy: by default 0.70 of scratch, uniform epochs.
         distillation, parent_drop_path, seed: see ``Chain``.
     """
