@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import pickle
 import zipfile
@@ -111,6 +112,15 @@ def read_checkpoint(path: str | Path, config: str | Path | None = None) -> Check
     if is_distilling(cfg.get("model") or {}):  # teachers and projections were for training alone
         cfg.model, state = plain_model(cfg.model), without_projections(state)
     return Checkpoint(path, state, meta, cfg, weights)
+
+
+def hash_of_file(path: str | Path) -> str:
+    """Hex SHA-256 of a file's content."""
+    digest = hashlib.sha256()
+    with Path(path).open("rb") as file:
+        for piece in iter(lambda: file.read(2**22), b""):
+            digest.update(piece)
+    return digest.hexdigest()
 
 
 def write_checkpoint(content: dict[str, Any], path: str | Path) -> None:

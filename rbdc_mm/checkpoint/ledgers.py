@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from rbdc_mm.checkpoint.files import Checkpoint
+from rbdc_mm.checkpoint.files import Checkpoint, hash_of_file
 from rbdc_mm.cost import Ledger
 
 
@@ -24,12 +24,6 @@ def ledger_of(checkpoint: Checkpoint) -> Ledger:
 
 def unknown_ledger(source: str | Path) -> Ledger:
     """A source of unknown cost, named by its content where it is a file, else by its address."""
-    path = Path(source)
-    digest = hashlib.sha256()
-    if path.is_file():
-        with path.open("rb") as file:
-            for piece in iter(lambda: file.read(2**22), b""):
-                digest.update(piece)
-    else:
-        digest.update(str(source).encode())
-    return Ledger.unknown(f"unknown-{digest.hexdigest()[:12]}", str(source))
+    is_file = Path(source).is_file()
+    digest = hash_of_file(source) if is_file else hashlib.sha256(str(source).encode()).hexdigest()
+    return Ledger.unknown(f"unknown-{digest[:12]}", str(source))

@@ -12,6 +12,7 @@ from pathlib import Path
 from mmengine import Config
 from mmengine.dist import barrier, is_main_process
 
+from rbdc_mm.checkpoint.files import hash_of_file
 from rbdc_mm.cost import format_flops
 from rbdc_mm.data import check_data, num_train_samples
 from rbdc_mm.protocol.catalog import protocol_of
@@ -19,7 +20,7 @@ from rbdc_mm.protocol.dry_run import check_growth
 from rbdc_mm.protocol.launch import init_distributed, train
 from rbdc_mm.protocol.plan import Plan, Stage
 from rbdc_mm.protocol.stage_config import stage_config
-from rbdc_mm.protocol.store import check_claim, hash_of, hash_of_file, identity, is_finished
+from rbdc_mm.protocol.store import check_claim, hash_of, identity, is_finished
 from rbdc_mm.registry import RUNNERS
 
 
@@ -70,7 +71,7 @@ def num_samples_of(cfg: Config) -> int:
 def prepare(cfg: Config, plan: Plan) -> list[PreparedStage]:
     """Every stage's config and identity, in the plan's order."""
     root = Path(cfg.work_dir)
-    hashes = {file.name: hash_of_file(Path(file.path)) for file in plan.files}
+    hashes = {file.name: hash_of_file(file.path) for file in plan.files}
     prepared = []
     for stage in plan.stages:
         stage_cfg = stage_config(cfg, plan, stage, root)

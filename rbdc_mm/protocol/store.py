@@ -60,15 +60,6 @@ def hash_of(identity: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
 
 
-def hash_of_file(path: Path) -> str:
-    """Hex SHA-256 of a file's content."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        for piece in iter(lambda: file.read(2**22), b""):
-            digest.update(piece)
-    return digest.hexdigest()
-
-
 def claim(work_dir: Path, wanted: Mapping[str, Any]) -> None:
     """Makes ``work_dir`` this run's, or refuses one that belongs to another config.
 
