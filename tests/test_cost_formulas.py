@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 import torch
+from mmengine import Config
 
 from helpers import resnet_model, vit_model
 from rbdc_mm.cost import count_flops, resnet_macs, vit_macs
 from rbdc_mm.models.cost_of import build_on_meta
+from rbdc_mm.protocol.run import make_plan
 
 # name -> (embed_dims, published params M, published GMACs); from mmpretrain's metafiles.
 DEIT = {
@@ -121,3 +125,23 @@ def test_bad_arguments():
         resnet_macs(bottleneck=True)
     with pytest.raises(ValueError, match="holds no patch of 16 pixels"):
         vit_macs(embed_dims=8, num_layers=1, image_size=15)
+
+
+@pytest.mark.parametrize(
+    ("path", "epochs"),
+    [
+        ("com_pt/deit_b_compt_in1k", {"deit-tiny": 300, "deit-small": 60, "deit-base": 40}),
+        ("growth/deit_s_to_b_lemon_in1k", {"deit-small": 166, "deit-base": 166}),
+    ],
+)
+def test_plans_of_chains_and_growth(path, epochs):
+    """Every model's training, and in CoM-PT the forward of the one that taught it."""
+    cfg = Config.fromfile(f"configs/{path}.py")
+    macs = {name: vit_macs(embed_dims=DEIT[name][0], num_layers=12) for name in epochs}
+    flops = sum(count * macs[name].train_flops for name, count in epochs.items())
+    if "compt" in path:
+        for teacher, student in pairwise(epochs):
+            head = 2 * DEIT[teacher][0] * 1000  # whose logits nobody asks for
+            flops += epochs[student] * (macs[teacher].forward_flops - head)
+            flops += epochs[student] * 3 * 2 * DEIT[teacher][0] * DEIT[student][0]  # projection
+    assert make_plan(cfg).flops == pytest.approx(1281167 * flops, rel=1e-6)
