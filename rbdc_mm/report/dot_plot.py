@@ -6,9 +6,16 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from rbdc_mm.report.arms import arm_keys
-from rbdc_mm.report.savings import is_scratch
+from rbdc_mm.report.savings import SCRATCH as SCRATCH_METHOD
 from rbdc_mm.report.style import COLOURS, SCRATCH
-from rbdc_mm.report.words import dataset_words, family_of, method_words, model_words
+from rbdc_mm.report.words import (
+    dataset_words,
+    digits,
+    epochs_words,
+    family_of,
+    method_words,
+    model_words,
+)
 
 _ROW, _HEAD, _FOOT, _WIDTH = 0.24, 0.55, 0.85, 6.4  # inches
 _FAMILIES = {"scratch": SCRATCH, "rbdc": COLOURS[0], "com_pt": COLOURS[1], "growth": COLOURS[2]}
@@ -33,19 +40,20 @@ def dot_figure(rows: pd.DataFrame, table: pd.DataFrame) -> Figure:
     height = _HEAD + _FOOT + _ROW * len(table)
     figure = Figure(figsize=(_WIDTH, height), facecolor="white")
     axes = figure.add_axes((0.27, _FOOT / height, 0.56, 1 - (_HEAD + _FOOT) / height))
-    names = []
-    for place, (_, arm) in enumerate(table.iterrows()):
+    names, scratch_arms = [], table["method"] == SCRATCH_METHOD
+    for place, (n, arm) in enumerate(table.iterrows()):
         colour = _FAMILIES[family_of(arm["method"])]
         chosen = (runs["method"] == arm["method"]) & (runs["config"] == arm["config"])
         points = runs[chosen & (runs["role"] == arm["role"])]["top1"]
         axes.plot(points, [place] * len(points), "o", color=colour, ms=3, mew=0, alpha=0.55)
         axes.errorbar(arm["top1_mean"], place, xerr=arm["top1_std"], color=colour, marker="D",
                       ms=4.5, mec="white", mew=0.6, lw=1.1, capsize=2.5, zorder=4)  # fmt: skip
-        share = arm["percent_of_longest_scratch"]
-        axes.annotate(f"{share:.1f} %", (1.02, place), xycoords=("axes fraction", "data"),
+        share = f"{digits(arm['percent_of_longest_scratch'], 3)} %"
+        axes.annotate(share, (1.02, place), xycoords=("axes fraction", "data"),
                       va="center", size=7.5)  # fmt: skip
-        names.append(method_words(arm["method"]))
-    scratch = table[is_scratch(table)].sort_values("total_pflops")
+        epochs = f", {epochs_words(arm['epochs'])}" if scratch_arms[n] else ""
+        names.append(method_words(arm["method"]) + epochs)
+    scratch = table[scratch_arms].sort_values("total_pflops")
     if not scratch.empty:
         short = scratch.iloc[0]["top1_mean"]
         axes.axvline(short, color=SCRATCH, lw=0.8, ls=(0, (4, 3)), zorder=1)
