@@ -10,8 +10,8 @@ help: ## show this list
 setup: ## make .venv with all packages and mmcv's compiled ops
 	@bash tools/setup_env.sh
 
-test: setup ## run all tests
-	$(PYTHON_VENV) -m pytest -q
+test: setup ## run all tests, on two cores
+	$(PYTHON_VENV) -m pytest -q -n 2 --dist loadfile
 
 doctor: setup ## check versions, compiled ops and GPUs, and say what to do about failures
 	$(PYTHON_VENV) tools/doctor.py
