@@ -6,11 +6,18 @@ Configs register everything by ``custom_imports = dict(imports=['rbdc_mm.models'
 
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
 from mmengine.registry import MODELS as MMENGINE_MODELS
+from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS as MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS
 from mmengine.registry import RUNNERS as MMENGINE_RUNNERS
 from mmengine.registry import Registry, build_runner_from_cfg
 
 MODELS = Registry("model", parent=MMENGINE_MODELS, scope="rbdc_mm", locations=["rbdc_mm.models"])
 HOOKS = Registry("hook", parent=MMENGINE_HOOKS, scope="rbdc_mm", locations=["rbdc_mm.hooks"])
+OPTIM_WRAPPER_CONSTRUCTORS = Registry(
+    "optim wrapper constructor",
+    parent=MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS,
+    scope="rbdc_mm",
+    locations=["rbdc_mm.models"],
+)
 RUNNERS = Registry(
     "runner",
     build_func=build_runner_from_cfg,

@@ -78,7 +78,9 @@ def test_pyramid_shapes_and_gradients():
     assert all(tap.grad is not None and bool(tap.grad.any()) for tap in taps)
     # each tap is normed over its channels: the third comes out with mean 0 and variance 1
     torch.testing.assert_close(maps[2].mean(1), torch.zeros(2, 4, 6), atol=1e-5, rtol=0)
-    torch.testing.assert_close(maps[2].var(1, unbiased=False), torch.ones(2, 4, 6))
+    torch.testing.assert_close(
+        maps[2].var(1, unbiased=False), torch.ones(2, 4, 6), atol=1e-4, rtol=0
+    )
 
 
 @pytest.mark.parametrize("count", [1, 3, 5])

@@ -1,5 +1,6 @@
 """Registered modules: backbones that start from parents, classifiers that learn from teachers or
-learn to grow, BlockLayerNorm, the ViT pyramid."""
+learn to grow, BlockLayerNorm; the windowed ViT of detectors with its pyramids and layer-wise
+learning rates."""
 
 from rbdc_mm.models.backbones import (
     CoMPTResNet,
@@ -9,18 +10,23 @@ from rbdc_mm.models.backbones import (
 )
 from rbdc_mm.models.block_layer_norm import BlockLayerNorm
 from rbdc_mm.models.feature_distillation import FeatureDistillationClassifier
+from rbdc_mm.models.layer_decay import LayerDecayOptimWrapperConstructor
 from rbdc_mm.models.ligo import LiGOClassifier
-from rbdc_mm.models.necks import MultiTapPyramid
+from rbdc_mm.models.necks import MultiTapPyramid, SimpleFeaturePyramid
 from rbdc_mm.models.teacher_checks import teacher_problems
+from rbdc_mm.models.windowed_vit import WindowedVisionTransformer
 
 __all__ = [
     "BlockLayerNorm",
     "CoMPTResNet",
     "CoMPTVisionTransformer",
     "FeatureDistillationClassifier",
+    "LayerDecayOptimWrapperConstructor",
     "LiGOClassifier",
     "MultiTapPyramid",
     "RBDCResNet",
     "RBDCVisionTransformer",
+    "SimpleFeaturePyramid",
+    "WindowedVisionTransformer",
     "teacher_problems",
 ]

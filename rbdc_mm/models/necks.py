@@ -1,20 +1,22 @@
-"""A feature pyramid for plain ViTs, in front of mmdet's FPN."""
+"""Feature pyramids for plain ViTs: in front of mmdet's FPN, and in place of it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from mmengine.model import BaseModule
+from mmpretrain.models.utils import LayerNorm2d
 from torch import Tensor, nn
 
 from rbdc_mm.registry import MODELS
 
 
-class _ChannelNorm(nn.LayerNorm):
-    """LayerNorm over the channels of a map: (B, C, H, W) -> (B, C, H, W)."""
+def _norm(num_channels: int) -> LayerNorm2d:
+    return LayerNorm2d(num_channels, eps=1e-6)
 
-    def forward(self, x_BCHW: Tensor) -> Tensor:
-        return super().forward(x_BCHW.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+def _upsample(in_channels: int, out_channels: int) -> nn.ConvTranspose2d:
+    return nn.ConvTranspose2d(in_channels, out_channels, 2, stride=2)
 
 
 @MODELS.register_module()
@@ -39,16 +41,11 @@ class MultiTapPyramid(BaseModule):
     def __init__(self, in_channels: int, init_cfg: dict | None = None) -> None:
         super().__init__(init_cfg)
         c = in_channels
-        self.norms = nn.ModuleList(_ChannelNorm(c, eps=1e-6) for _ in range(4))
+        self.norms = nn.ModuleList(_norm(c) for _ in range(4))
         self.scales = nn.ModuleList(
             [
-                nn.Sequential(
-                    nn.ConvTranspose2d(c, c, 2, stride=2),
-                    _ChannelNorm(c, eps=1e-6),
-                    nn.GELU(),
-                    nn.ConvTranspose2d(c, c, 2, stride=2),
-                ),
-                nn.ConvTranspose2d(c, c, 2, stride=2),
+                nn.Sequential(_upsample(c, c), _norm(c), nn.GELU(), _upsample(c, c)),
+                _upsample(c, c),
                 nn.Identity(),
                 nn.MaxPool2d(2),
             ]
@@ -64,3 +61,67 @@ class MultiTapPyramid(BaseModule):
         return tuple(
             scale(norm(tap)) for tap, norm, scale in zip(taps, self.norms, self.scales, strict=True)
         )
+
+
+@MODELS.register_module()
+class SimpleFeaturePyramid(BaseModule):
+    """The last map of a plain ViT -> strides 4, 8, 16, 32 and beyond (at patch size 16).
+
+    From the one map: x4 (two stride-2 deconvolutions that halve the channels, norm and GELU
+    between), x2 (one such), x1, x1/2 (max-pooling); then on each a 1x1 and a 3x3 convolution to
+    ``out_channels``, each with its LayerNorm over the channels. Further outputs take every other
+    pixel of the one before. Source: ViTDet, Li et al., arXiv 2203.16527.
+
+    Args:
+        in_channels: channels C of the map, a multiple of 4.
+        out_channels: channels O of the pyramid.
+        num_outs: levels of the pyramid, at least 4.
+        init_cfg: mmengine's initialisation.
+
+    Shapes: (B, C, H, W), the last one where several are given -> (B, O, 4H, 4W), (B, O, 2H, 2W),
+    (B, O, H, W), (B, O, H/2, W/2), (B, O, H/4, W/4), ...
+
+    Raises:
+        ValueError: fewer than four outputs, or ``in_channels`` no multiple of 4.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int = 256,
+        num_outs: int = 5,
+        init_cfg: dict | None = None,
+    ) -> None:
+        super().__init__(init_cfg)
+        c = in_channels
+        if num_outs < 4 or c % 4:
+            raise ValueError(
+                f"SimpleFeaturePyramid got num_outs={num_outs} and in_channels={c}: wanted at "
+                "least 4 outputs and a multiple of 4 channels"
+            )
+        self.num_extra_outs = num_outs - 4
+        scales = [
+            nn.Sequential(
+                _upsample(c, c // 2), _norm(c // 2), nn.GELU(), _upsample(c // 2, c // 4)
+            ),
+            _upsample(c, c // 2),
+            nn.Identity(),
+            nn.MaxPool2d(2),
+        ]
+        self.levels = nn.ModuleList(
+            nn.Sequential(
+                scale,
+                nn.Conv2d(channels, out_channels, 1, bias=False),
+                _norm(out_channels),
+                nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False),
+                _norm(out_channels),
+            )
+            for scale, channels in zip(scales, (c // 4, c // 2, c, c), strict=True)
+        )
+
+    def forward(self, maps: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """The pyramid of the last of ``maps``, finest level first."""
+        outs = [level(maps[-1]) for level in self.levels]
+        for _ in range(self.num_extra_outs):
+            outs.append(outs[-1][:, :, ::2, ::2])
+        return tuple(outs)
