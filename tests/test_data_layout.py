@@ -52,6 +52,7 @@ def coco_cfg(root, **kwargs):
         data_root=f"{root}/",
         ann_file="annotations/instances_train2017.json",
         data_prefix=dict(img="train2017/"),
+        metainfo=dict(classes=("x",)),
         **kwargs,
     )
 

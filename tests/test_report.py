@@ -22,6 +22,7 @@ from rbdc_mm.report import (
     collect,
     saving_at_equal_accuracy,
 )
+from rbdc_mm.report.collect import COCO_NUMBERS
 from rbdc_mm.report.savings import isotonic
 from rbdc_mm.report.words import digits, flops_unit, spread
 
@@ -318,14 +319,68 @@ def test_a_lower_bound_is_marked_in_the_tables(runs, tmp_path):
     assert "≥ 1.000" in words and "≥ 25.0" in words and "≤ 75.0%" in words
 
 
+def cells_of(path: Path, needle: str) -> list[str]:
+    """The cells of the first line of a Markdown table that has ``needle``."""
+    line = next(li for li in path.read_text().splitlines() if needle in li)
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def test_backbones_cost_what_their_protocol_did_and_random_ones_nothing(runs, tmp_path):
+    """Pretraining is every ancestor's training; of a zoo's checkpoint nobody knows it."""
+    zoo = Ledger.unknown("unknown-r50", "torchvision://resnet50")
+    grown = runs.rbdc("rbdc", 97.0, tflops=1.6, leaf_tflops=0.25)
+    chain = runs.add("com_pt", 97.0, tflops=2.0, parents=[grown], save=False)
+    chain.add_iteration(1, 0, teacher_flops_per_sample=TERA // 2)
+    for method, parents in (
+        ("rbdc", [grown]),
+        ("com_pt", [chain]),
+        ("random", []),
+        ("zoo", [zoo]),
+    ):
+        runs.detector(f"det-{method}", 0.4, 0.3, parents=parents, method=method, tflops=5)
+    aggregate([runs.root], tmp_path / "out")
+    costs = ["pretraining_pflops", "finetuning_pflops", "total_pflops", "total_is_lower_bound"]
+    table = pd.read_csv(tmp_path / "out/detection.csv").set_index("method")[costs]
+    assert table.loc["rbdc"].tolist() == pytest.approx([0.0021, 0.005, 0.0071, False])
+    assert table.loc["com_pt"].tolist() == pytest.approx([0.0046, 0.005, 0.0096, False])
+    assert table.loc["random"].tolist() == [0, 0.005, 0.005, False]
+    assert table.loc["zoo"].tolist() == [0, 0.005, 0.005, True]
+    words = {
+        m: cells_of(tmp_path / "out/detection.md", f"| {m} ")[-4:-1] for m in ("random", "zoo")
+    }
+    assert words == {"random": ["0", "5.000", "5.000"], "zoo": ["≥ 0", "5.000", "≥ 5.000"]}
+
+
+def test_cocos_twelve_numbers_of_boxes_and_masks(runs, tmp_path):
+    """All that were measured; -1, COCO's word for no such objects, is no number."""
+    numbers = {name: 0.1 + n / 100 for n, name in enumerate(COCO_NUMBERS)} | {"mAP_l": -1.0}
+    for seed in (0, 1):
+        metrics = {f"coco/bbox_{k}": v if v < 0 else v + seed / 50 for k, v in numbers.items()}
+        metrics |= {"coco/segm_mAP": 0.2, "coco/segm_mAP_50": 0.3}
+        runs.detector(f"det-{seed}", 0.1, 0.2, history={"12": metrics}, seed=seed)
+    made = aggregate([runs.root], tmp_path / "out")
+    table = pd.read_csv(tmp_path / "out/detection_full.csv").set_index("task")
+    assert list(table.index) == ["box", "mask"] and list(table["n"]) == [2, 2]
+    for name, value in numbers.items():
+        got = table.loc["box", f"{name}_mean"], table.loc["box", f"{name}_std"]
+        wanted = (math.nan, math.nan) if value < 0 else (100 * value + 1, math.sqrt(2))
+        assert got == pytest.approx(wanted, nan_ok=True), name
+    assert table.loc["mask", "mAP_mean"] == 20 and math.isnan(table.loc["mask", "AR@100_mean"])
+    box, mask = (cells_of(tmp_path / "out/detection_full.md", f"| {w} ") for w in ("box", "mask"))
+    assert box[6] == "11.0 ± 1.4" and box[11:13] == ["–", "17.0 ± 1.4"] and len(box) == 19
+    assert mask[6:9] == ["20.0 ± 0.0", "30.0 ± 0.0", "–"]
+    rows = pd.read_csv(tmp_path / "out/runs.csv")
+    assert rows["bbox_AR_s@1000"].tolist() == pytest.approx([19, 21])
+    assert len(made.tables) == 1 and "box AP50" in made.tables[0]  # the short one is as it was
+
+
 def test_same_runs_same_bytes_and_nothing_out_of_date(runs, tmp_path):
     fill(runs)
     out = tmp_path / "out"
     first = {path.name: path.read_bytes() for path in aggregate([runs.root], out).files}
     names = ["runs.csv", "accuracy_vs_flops.png", "accuracy_vs_flops.svg"]
-    names += [
-        f"{kind}.{suffix}" for kind in ("classification", "detection") for suffix in ("csv", "md")
-    ]
+    kinds = ("classification", "detection", "detection_full")
+    names += [f"{kind}.{suffix}" for kind in kinds for suffix in ("csv", "md")]
     assert sorted(first) == sorted(names)
     with matplotlib.rc_context(
         {"font.size": 20, "axes.facecolor": "black"}
@@ -333,7 +388,8 @@ def test_same_runs_same_bytes_and_nothing_out_of_date(runs, tmp_path):
         aggregate([runs.root], out)
     assert {path.name: path.read_bytes() for path in out.iterdir()} == first
     aggregate([runs.root / "det-rbdc"], out)
-    assert {path.name for path in out.iterdir()} == {"runs.csv", "detection.csv", "detection.md"}
+    left = ["runs.csv", *(name for name in names if name.startswith("detection"))]
+    assert sorted(path.name for path in out.iterdir()) == sorted(left)
 
 
 def test_labels_of_the_plot_do_not_overlap(runs):

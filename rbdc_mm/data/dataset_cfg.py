@@ -1,21 +1,21 @@
-"""What the dataset configs of mmpretrain and mmdet point to, without importing either."""
+"""What the dataset configs of mmpretrain and mmdet point to, mostly without importing either."""
 
 from __future__ import annotations
 
-import mmap
 import os
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
+from .coco_file import content_problems, scan_coco
 from .layout import (
     COCO_TREE,
     IMAGENET_TREE,
+    DataLayoutError,
     coco_problems,
     folder_problems,
     images_in,
     report,
-    scan_coco,
 )
 
 FOLDER_TYPES = ("ImageNet", "CustomDataset")
@@ -26,17 +26,34 @@ NUM_IMAGENET_CLASSES = 1000
 def check_data(cfg: Mapping, loaders: tuple[str, ...] = ("train", "val")) -> None:
     """Check the data sets of a whole MMEngine config before any hour is spent.
 
+    For a detector also that its heads have as many classes as its data, and that what it is judged
+    by is there.
+
     Args:
         cfg: a config (or dict) with ``{train,val}_dataloader``; absent or None ones are skipped.
         loaders: which of them.
 
     Raises:
-        DataLayoutError: see :mod:`rbdc_mm.data.layout`.
+        DataLayoutError: see :mod:`rbdc_mm.data.layout` and :mod:`rbdc_mm.data.coco_file`.
     """
+    heads = dict(_heads(cfg.get("model") or {}, "model"))
     for loader in loaders:
         dataloader = cfg.get(f"{loader}_dataloader")
-        if dataloader:
-            check_dataset_cfg(dataloader["dataset"])
+        if not dataloader:
+            continue
+        metrics = [m for m in _as_list(cfg.get(f"{loader}_evaluator")) if m]
+        judged = {kind for m in metrics for kind in _as_list(m.get("metric"))}
+        for leaf in _leaves(dataloader["dataset"]):
+            _check_leaf(leaf, with_masks="segm" in judged)
+            if _type_name(leaf) in COCO_TYPES:
+                _check_heads(heads, len(_classes(leaf)), loader)
+        for metric in metrics:
+            truth = metric.get("ann_file")
+            if truth and "://" not in truth and not Path(truth).is_file():
+                raise DataLayoutError(
+                    f"{loader}_evaluator.ann_file={truth!r} is not there: it must be the "
+                    f"annotation file that {loader}_dataloader reads"
+                )
 
 
 def check_dataset_cfg(dataset_cfg: Mapping) -> None:
@@ -46,26 +63,39 @@ def check_dataset_cfg(dataset_cfg: Mapping) -> None:
     types and remote storage are left to their own code.
 
     Raises:
-        DataLayoutError: see :mod:`rbdc_mm.data.layout`.
+        DataLayoutError: see :mod:`rbdc_mm.data.layout` and :mod:`rbdc_mm.data.coco_file`.
     """
     for leaf in _leaves(dataset_cfg):
-        kind = _type_name(leaf)
-        if _is_remote(leaf):
-            continue
-        if kind in FOLDER_TYPES:
-            folder, list_file = _folder(leaf)
-            root = Path(leaf.get("data_root") or folder)
-            problems = []
-            if root.is_dir():
-                problems = folder_problems(folder, list_file, _num_classes(leaf))
-            report(root, problems, IMAGENET_TREE)
-        elif kind in COCO_TYPES:
-            ann_file, image_dir = _coco(leaf)
-            root = Path(leaf.get("data_root") or ann_file.parent.parent)
-            problems = []
-            if root.is_dir():
-                problems = coco_problems(ann_file, image_dir, with_rle=not _wants_polygons(leaf))
-            report(root, problems, COCO_TREE)
+        _check_leaf(leaf)
+
+
+def _check_leaf(leaf: Mapping, with_masks: bool = False) -> None:
+    kind = _type_name(leaf)
+    if _is_remote(leaf):
+        return
+    if kind in FOLDER_TYPES:
+        folder, list_file = _folder(leaf)
+        root = Path(leaf.get("data_root") or folder)
+        problems = []
+        if root.is_dir():
+            problems = folder_problems(folder, list_file, _num_classes(leaf))
+        report(root, problems, IMAGENET_TREE)
+    elif kind in COCO_TYPES:
+        ann_file, image_dir = _coco(leaf)
+        root = Path(leaf.get("data_root") or ann_file.parent.parent)
+        report(root, coco_problems(ann_file, image_dir) if root.is_dir() else [], COCO_TREE)
+        loads = [t for t in leaf.get("pipeline") or () if _type_name(t) == "LoadAnnotations"]
+        filters = {} if leaf.get("test_mode") else leaf.get("filter_cfg") or {}
+        problems = content_problems(
+            ann_file,
+            _classes(leaf),
+            with_masks=with_masks or any(t.get("with_mask") for t in loads),
+            with_rle=not any(t.get("with_mask") and not t.get("poly2mask", True) for t in loads),
+            min_size=filters.get("min_size", 0),
+        )
+        if problems:
+            lines = [f"{ann_file} does not suit this config:", *(f"  - {p}" for p in problems)]
+            raise DataLayoutError("\n".join(lines))
 
 
 def num_train_samples(dataset_cfg: Mapping) -> int:
@@ -110,12 +140,11 @@ def _count_folder(cfg: Mapping) -> int:
 
 
 def _count_coco(cfg: Mapping) -> int:
-    ann_file, _ = _coco(cfg)
+    scan = scan_coco(_coco(cfg)[0])
     filters = cfg.get("filter_cfg") or {}
     if cfg.get("test_mode") or not filters.get("filter_empty_gt"):
-        return len(scan_coco(ann_file)[0])
-    with open(ann_file, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
-        return len(set(re.findall(rb'"image_id"\s*:\s*(\d+)', text)))
+        return len(scan.file_names)
+    return len(scan.annotated_ids)
 
 
 def _leaves(cfg: Mapping) -> Iterator[Mapping]:
@@ -170,6 +199,40 @@ def _num_classes(cfg: Mapping) -> int | None:
     return NUM_IMAGENET_CLASSES if is_plain else None
 
 
-def _wants_polygons(cfg: Mapping) -> bool:
-    loaders = [t for t in cfg.get("pipeline") or () if _type_name(t) == "LoadAnnotations"]
-    return any(t.get("with_mask") and not t.get("poly2mask", True) for t in loaders)
+def _classes(cfg: Mapping) -> tuple[str, ...]:
+    """The classes of a CocoDataset: its own, from a file of names, or by default COCO's 80."""
+    classes = (cfg.get("metainfo") or {}).get("classes")
+    if isinstance(classes, str):
+        path = Path(classes)
+        return tuple(path.read_text().splitlines()) if path.is_file() else (classes,)
+    if classes is None:
+        from mmdet.datasets import CocoDataset
+
+        classes = CocoDataset.METAINFO["classes"]
+    return tuple(classes)
+
+
+def _heads(model: Any, where: str) -> Iterator[tuple[str, int]]:
+    """Path and ``num_classes`` of every head for boxes or masks in a detector's config."""
+    items = model.items() if isinstance(model, Mapping) else enumerate(_as_list(model))
+    for key, value in items:
+        path = f"{where}.{key}"
+        if isinstance(value, Mapping) and "num_classes" in value:
+            if "bbox_head" in path or "mask_head" in path:
+                yield path, value["num_classes"]
+        elif isinstance(value, Mapping | list | tuple):
+            yield from _heads(value, path)
+
+
+def _check_heads(heads: Mapping[str, int], num_classes: int, loader: str) -> None:
+    wrong = [f"{path}.num_classes={got}" for path, got in heads.items() if got != num_classes]
+    if wrong:
+        raise DataLayoutError(
+            f"the data set of {loader}_dataloader has {num_classes} classes, but the config has "
+            f"{', '.join(wrong)}: set num_classes of the heads to {num_classes}, or "
+            "metainfo=dict(classes=...) of the data sets to what the heads predict"
+        )
+
+
+def _as_list(value: Any) -> list:
+    return list(value) if isinstance(value, list | tuple) else [value]

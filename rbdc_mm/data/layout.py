@@ -5,12 +5,11 @@ One error lists everything that is missing, with the tree that is expected.
 
 from __future__ import annotations
 
-import mmap
 import os
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from .coco_file import scan_coco
 from .store import MANIFEST, verify
 
 # What mmpretrain's datasets read, lower case.
@@ -36,7 +35,7 @@ COCO_TREE = """\
 
 
 class DataLayoutError(ValueError):
-    """A data set is missing or incomplete on disk."""
+    """A data set is missing or incomplete on disk, or does not suit the config."""
 
 
 def check_imagenet(
@@ -64,7 +63,7 @@ def check_imagenet(
 def check_coco(root: str | Path, splits: Sequence[str] = ("train", "val"), year: str = "2017"):
     """Check a COCO folder: annotation files whole, and every image they name present.
 
-    The annotations are scanned, not parsed: about a second for COCO's 450 MB.
+    The annotations are scanned, not parsed: some seconds for COCO's 450 MB.
 
     Args:
         root: the data root.
@@ -143,8 +142,8 @@ def folder_problems(folder: Path, list_file: Path | None, num_classes: int | Non
     return []
 
 
-def coco_problems(ann_file: Path, image_dir: Path, *, with_rle: bool = True) -> list[str]:
-    """What is wrong with one COCO split; ``with_rle=False`` where masks must be polygons."""
+def coco_problems(ann_file: Path, image_dir: Path) -> list[str]:
+    """What is missing of one COCO split, annotations and images."""
     problems = [] if image_dir.is_dir() else [f"{image_dir} is missing"]
     if not ann_file.is_file():
         return [f"{ann_file} is missing", *problems]
@@ -153,15 +152,14 @@ def coco_problems(ann_file: Path, image_dir: Path, *, with_rle: bool = True) -> 
         file.seek(max(0, size - 64))
         if not file.read().rstrip().endswith(b"}"):
             return [f'{ann_file} is truncated: its {size} bytes do not end in "}}"', *problems]
-    names, has_instances, has_rle = scan_coco(ann_file)
+    scan = scan_coco(ann_file)
+    names = scan.file_names
     if not names:
         problems.append(f"{ann_file} lists no images")
-    elif not has_instances:
-        problems.append(f"{ann_file} has no annotations: nothing can be learned from it")
-    elif has_rle and not with_rle:
+    elif not scan.num_annotations:
         problems.append(
-            f"{ann_file} holds RLE masks, but the pipeline has poly2mask=False: mmdet would drop "
-            f"every instance silently. Set poly2mask=True in LoadAnnotations"
+            f"{ann_file} has no annotations (0 for {len(names)} images): nothing can be learned "
+            "from it"
         )
     if names and image_dir.is_dir():
         if any("/" in name for name in names):  # nested folders: look at some
@@ -176,22 +174,6 @@ def coco_problems(ann_file: Path, image_dir: Path, *, with_rle: bool = True) -> 
                 f"missing: {_some(absent)}"
             )
     return problems
-
-
-def scan_coco(ann_file: Path) -> tuple[list[str], bool, bool]:
-    """Image names, whether there are annotations, and whether the first mask is RLE."""
-    with open(ann_file, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
-        names = re.findall(rb'"file_name"\s*:\s*"([^"]+)"', _images_part(text))
-        mask = re.search(rb'"segmentation"\s*:\s*([\[{])', text)
-        has_instances = mask is not None or re.search(rb'"category_id"\s*:', text) is not None
-        is_rle = mask is not None and mask[1] == b"{"  # read while the map is open
-    return [n.decode() for n in names], has_instances, is_rle
-
-
-def _images_part(text: mmap.mmap) -> bytes | mmap.mmap:
-    """Leave the annotations (95% of the file) out of the search where they come last."""
-    images, annotations = text.find(b'"images"'), text.find(b'"annotations"')
-    return text[images:annotations] if 0 <= images < annotations else text
 
 
 def images_in(folder: Path) -> Iterator[str]:

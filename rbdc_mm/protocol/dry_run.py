@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from copy import deepcopy
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +26,15 @@ from torch import nn
 
 from rbdc_mm.arch import Arch, resolve, shapes_of
 from rbdc_mm.checkpoint.arch_of import arch_of, plain_model, unscoped
-from rbdc_mm.checkpoint.files import load_file
 from rbdc_mm.growth import OPERATORS
 from rbdc_mm.models.cost_of import build_on_meta
 from rbdc_mm.models.teacher_checks import teacher_problems
 from rbdc_mm.protocol.plan import Plan
+from rbdc_mm.protocol.starting_points import (
+    backbone_misfits,
+    detector_problems,
+    starting_points,
+)
 
 _ITERS_PER_EPOCH = 100  # stands in for the length of a loader that is not built
 
@@ -41,6 +46,8 @@ def check_config(cfg: Config) -> None:
         Whatever building them raises, with the part's name in front.
     """
     scope = cfg.get("default_scope", "mmengine")
+    if problems := detector_problems(cfg):
+        raise ValueError("; ".join(problems))
     with DefaultScope.overwrite_default_scope(scope):
         with _part("model"):
             model = build_on_meta(cfg.model, scope)
@@ -101,8 +108,10 @@ def check_stage_model(cfg: Config, where: str) -> None:
 
 def missing_checkpoints(cfg: Config) -> list[str]:
     """What a config starts or learns from and is not there (or does not fit), one line each."""
-    problems = teacher_problems(cfg)
-    for address, prefix in _starting_points(cfg.model):
+    problems = [*detector_problems(cfg), *teacher_problems(cfg)]
+    if problems:
+        return problems
+    for address, prefix, where in starting_points(cfg.model):
         if "://" in address:
             continue
         path = Path(address)
@@ -110,45 +119,9 @@ def missing_checkpoints(cfg: Config) -> list[str]:
             made = cfg.get("checkpoint_from")
             how = f"make it by: {made}" if made else "train it first, or give another path"
             problems.append(f"the model starts from {address}, which is not there: {how}")
-        elif prefix:
-            problems += _misfits(cfg, path, prefix)
+        elif where == "backbone":
+            problems += backbone_misfits(cfg, path, prefix)
     return problems
-
-
-def _misfits(cfg: Config, path: Path, prefix: str) -> list[str]:
-    """MMEngine loads non-strictly and only warns: compare beforehand."""
-    state = load_file(path)["state_dict"]
-    given = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
-    model = build_on_meta(cfg.model, cfg.get("default_scope"))
-    wanted = {k: v.shape for k, v in model.backbone.state_dict().items()}
-    # The position embedding is resized to the image; norms behind the last layer may be unused.
-    free = ("pos_embed", "ln1.weight", "ln1.bias", "ln2.weight", "ln2.bias")
-    wrong = [
-        f"{k}: got {tuple(given[k].shape) if k in given else 'nothing'}, wanted {tuple(shape)}"
-        for k, shape in wanted.items()
-        if k not in given or (given[k].shape != shape and k not in free)
-    ] + [f"{k}: not in the model" for k in given if k not in wanted and k not in free]
-    pos = "pos_embed"
-    if pos in wanted and pos in given and given[pos].shape[-1] != wanted[pos][-1]:
-        wrong.append(f"{pos}: got width {given[pos].shape[-1]}, wanted {wanted[pos][-1]}")
-    shown = "; ".join(wrong[:3])
-    return [f"{path} does not fit the backbone: {shown} ({len(wrong)} in all)"] if wrong else []
-
-
-def _starting_points(model: Any) -> Iterator[tuple[str, str]]:
-    if isinstance(model, Mapping):
-        init = model.get("init_cfg")
-        if isinstance(init, Mapping) and init.get("type") == "Pretrained":
-            yield init["checkpoint"], init.get("prefix", "")
-        if unscoped(model.get("type", "")).startswith(("RBDC", "CoMPT")):
-            for parent in (*model.get("parents", ()), model.get("parent")):
-                if parent:
-                    yield parent, ""
-        for value in model.values():
-            yield from _starting_points(value)
-    elif isinstance(model, list | tuple):
-        for value in model:
-            yield from _starting_points(value)
 
 
 def _ones(arch: Arch) -> dict[str, torch.Tensor]:
@@ -194,8 +167,25 @@ def _lazy(dataset: Mapping[str, Any]) -> dict[str, Any]:
     return {**lazy, "lazy_init": True}
 
 
+def evaluator_problems(evaluator: Any) -> list[str]:
+    """A metric whose package is not there, in one line: mmdet would say so after an epoch."""
+    kinds = {unscoped(one.get("type", "")) for one in _as_list(evaluator) if one}
+    if "FasterCocoMetric" in kinds and find_spec("faster_coco_eval") is None:
+        return [
+            "FasterCocoMetric needs the package faster-coco-eval, which is not installed: pip "
+            "install faster-coco-eval, or take CocoMetric, which gives the same numbers"
+        ]
+    return []
+
+
+def _as_list(value: Any) -> list:
+    return list(value) if isinstance(value, list | tuple) else [value]
+
+
 def _evaluator(evaluator: Any) -> None:
-    metrics = evaluator if isinstance(evaluator, list | tuple) else [evaluator]
+    if problems := evaluator_problems(evaluator):
+        raise ValueError("; ".join(problems))
+    metrics = _as_list(evaluator)
     # Some metrics open their annotation file at once: that is data, and checked by check_data.
     Evaluator([{k: v for k, v in dict(m).items() if k != "ann_file"} for m in metrics])
 

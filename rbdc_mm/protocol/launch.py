@@ -17,7 +17,7 @@ from rbdc_mm.checkpoint.arch_of import is_distilling, plain_model, without_proje
 from rbdc_mm.checkpoint.files import load_file
 from rbdc_mm.data import check_data
 from rbdc_mm.models.cost_of import build_on_meta
-from rbdc_mm.protocol.dry_run import missing_checkpoints
+from rbdc_mm.protocol.dry_run import evaluator_problems, missing_checkpoints
 from rbdc_mm.protocol.store import claim, identity, is_finished, latest_checkpoint
 from rbdc_mm.records import RECORD
 
@@ -97,9 +97,9 @@ def train(cfg: Config, *, resume: bool | str = False, parents: list[str] | None 
     own = identity(cfg, parents or [])
     if resume is True and is_finished(work_dir, own):
         return False
-    missing = missing_checkpoints(cfg)
-    if missing:
-        raise ValueError("; ".join(missing))
+    problems = missing_checkpoints(cfg) + evaluator_problems(cfg.get("val_evaluator"))
+    if problems:
+        raise ValueError("; ".join(problems))
     check_data(cfg)
     barrier()  # no rank may look at the folder after rank 0 has begun to write there
     if is_main_process():
@@ -124,6 +124,30 @@ def train(cfg: Config, *, resume: bool | str = False, parents: list[str] | None 
     return True
 
 
+def check_weights(cfg: Config, checkpoint: str | Path) -> None:
+    """Compares a checkpoint with a config's model: names and shapes, nothing left over.
+
+    A config that distils becomes that of the plain classifier: only training needs the rest.
+
+    Raises:
+        FileNotFoundError, ValueError: no such checkpoint, or one that does not fit.
+    """
+    state_dict = load_file(checkpoint)["state_dict"]
+    if is_distilling(cfg.model):
+        cfg.model = plain_model(cfg.model)
+        state_dict = without_projections(state_dict)
+    model = build_on_meta(cfg.model, cfg.get("default_scope"))
+    wanted = {k: tuple(v.shape) for k, v in model.state_dict().items()}
+    got = {k: tuple(v.shape) for k, v in state_dict.items()}
+    wrong = [k for k in {**wanted, **got} if wanted.get(k) != got.get(k)]
+    if wrong:
+        first = wrong[0]
+        raise ValueError(
+            f"{checkpoint} does not fit the config's model in {len(wrong)} tensors: {first!r} is "
+            f"{got.get(first, 'absent')} there, {wanted.get(first, 'absent')} wanted"
+        )
+
+
 def evaluate(cfg: Config, checkpoint: str | Path, *, amp: bool = False) -> dict[str, float]:
     """Tests a checkpoint with a config's test loader.
 
@@ -132,23 +156,12 @@ def evaluate(cfg: Config, checkpoint: str | Path, *, amp: bool = False) -> dict[
     Raises:
         FileNotFoundError, ValueError: no such checkpoint, one that does not fit, missing data.
     """
-    content = load_file(checkpoint)
-    if is_distilling(cfg.model):  # only training needs teachers and projections
-        cfg.model = plain_model(cfg.model)
-        content["state_dict"] = without_projections(content["state_dict"])
+    if problems := evaluator_problems(cfg.get("test_evaluator")):
+        raise ValueError("; ".join(problems))
+    check_weights(cfg, checkpoint)
     for key in ("protocol", "runner_type"):
         cfg.pop(key, None)
     check_data(cfg, loaders=("test",))
-    model = build_on_meta(cfg.model, cfg.get("default_scope"))
-    wanted = {k: tuple(v.shape) for k, v in model.state_dict().items()}
-    got = {k: tuple(v.shape) for k, v in content["state_dict"].items()}
-    wrong = [k for k in {**wanted, **got} if wanted.get(k) != got.get(k)]
-    if wrong:
-        first = wrong[0]
-        raise ValueError(
-            f"{checkpoint} does not fit the config's model in {len(wrong)} tensors: {first!r} is "
-            f"{got.get(first, 'absent')} there, {wanted.get(first, 'absent')} wanted"
-        )
     cfg.load_from, cfg.resume = str(checkpoint), False
     init_distributed(cfg)
     if amp:

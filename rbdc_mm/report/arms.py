@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from rbdc_mm.report.collect import HEADLINES, METRICS, say
+from rbdc_mm.report.collect import COCO_METRICS, HEADLINES, METRICS, say
 
 TARGET_ROLES = ("run", "target")  # leaves and nodes are means to an end
 
@@ -26,7 +26,8 @@ def arms_of(rows: pd.DataFrame) -> pd.DataFrame:
     """One row per arm: means over its runs, sorted as the runs are.
 
     Adds to the columns in common: ``n`` runs, ``seeds``, every metric's ``_mean``, ``_std`` (sample
-    standard deviation, n - 1; NaN for one run) and the mean of its ``best_``, costs in PFLOPs,
+    standard deviation, n - 1; NaN for one run) and, but for the rest of COCO's twelve numbers, the
+    mean of its ``best_``, costs in PFLOPs,
     ``total_is_lower_bound`` where any run's is, ``has_parents`` where any run has some.
 
     For detection, seeds of pretraining are runs like any other.
@@ -43,6 +44,9 @@ def arms_of(rows: pd.DataFrame) -> pd.DataFrame:
             arm[f"{metric}_mean"] = runs[metric].mean(skipna=False)
             arm[f"{metric}_std"] = runs[metric].std(skipna=False)
             arm[f"best_{metric}_mean"] = runs[f"best_{metric}"].mean(skipna=False)
+        for metric in (column for column in COCO_METRICS if column in runs):
+            arm[f"{metric}_mean"] = runs[metric].mean(skipna=False)
+            arm[f"{metric}_std"] = runs[metric].std(skipna=False)
         for cost in [*_COSTS, "wall_s"]:
             arm[cost] = runs[cost].mean()
         arm["total_is_lower_bound"] = bool(runs["total_is_lower_bound"].any())

@@ -23,6 +23,16 @@ METRICS = {
     "segm_mAP": ("coco/segm_mAP", 100.0),
     "segm_mAP_50": ("coco/segm_mAP_50", 100.0),
 }
+# COCO's twelve numbers for boxes and for masks, as mmdet calls them (its metric_items choose which
+# are measured): column -> metric. Of the last evaluation, where a run has them.
+COCO_NUMBERS = ("mAP", "mAP_50", "mAP_75", "mAP_s", "mAP_m", "mAP_l", "AR@100", "AR@300", "AR@1000",
+                "AR_s@1000", "AR_m@1000", "AR_l@1000")  # fmt: skip
+COCO_METRICS = {
+    f"{task}_{number}": f"coco/{task}_{number}"
+    for task in ("bbox", "segm")
+    for number in COCO_NUMBERS
+    if f"{task}_{number}" not in METRICS
+}
 HEADLINES = {"classification": "top1", "detection": "bbox_mAP"}  # kind -> what it is judged by
 
 _PLAIN = ["run", "kind", "method", "config", "dataset", "seed", "stage", "role", "params_m",
@@ -47,9 +57,10 @@ def collect(paths: Iterable[str | Path]) -> pd.DataFrame:
     """One row per finished run under the given folders, sorted.
 
     Accuracies and APs are in percent: those of the last evaluation, and under ``best_`` the best
-    of all. Costs are in PFLOPs (1e15 FLOPs, 2 per multiply-add, forward and backward): ``own`` the
-    run itself, ``with_teachers`` also its teachers, operator and search, ``total`` also every
-    ancestor; ``pretraining`` (detection only) is what its ancestors cost. ``left_out`` says why a
+    of all; the rest of COCO's twelve numbers have columns where a run has them. Costs are in PFLOPs
+    (1e15 FLOPs, 2 per multiply-add, forward and backward): ``own`` the run itself,
+    ``with_teachers`` also its teachers, operator and search, ``total`` also every ancestor;
+    ``pretraining`` (detection only) is what its ancestors cost. ``left_out`` says why a
     run may not enter any mean, and is empty for the others.
 
     Said on stderr: unfinished runs, broken files, runs that are left out of means.
@@ -92,7 +103,8 @@ def collect(paths: Iterable[str | Path]) -> pd.DataFrame:
     for row in rows:
         if row["left_out"] and row["role"] != "operator":
             say(f"left out of all means: {row['run']} ({row['path']}): {row['left_out']}")
-    frame = pd.DataFrame(rows, columns=COLUMNS)
+    more = [column for column in COCO_METRICS if any(column in row for row in rows)]
+    frame = pd.DataFrame(rows, columns=[*COLUMNS, *more])
     return frame.sort_values(_ORDER, kind="stable", ignore_index=True)
 
 
@@ -190,6 +202,7 @@ def _row(path: Path, record: Mapping[str, Any], ledger: Ledger) -> dict[str, Any
         row[column] = _percent(last.get(key), factor)
         earlier = [_percent(values.get(key), factor) for values in history.values()]
         row[f"best_{column}"] = max((v for v in earlier if not math.isnan(v)), default=math.nan)
+    row |= {c: _percent(last[key], 100.0) for c, key in COCO_METRICS.items() if key in last}
     row["left_out"] = _why_left_out(kind, last, row, ledger)
     return row
 

@@ -16,13 +16,15 @@ from rbdc_mm.report.style import paper_style, save_figure
 from rbdc_mm.report.tables import (
     classification_markdown,
     classification_table,
+    detection_full_markdown,
+    detection_full_table,
     detection_markdown,
     detection_table,
 )
 
 _PLOT = "accuracy_vs_flops"
 _NAMES = ["runs.csv", "classification.csv", "classification.md", "detection.csv", "detection.md",
-          f"{_PLOT}.png", f"{_PLOT}.svg"]  # fmt: skip
+          "detection_full.csv", "detection_full.md", f"{_PLOT}.png", f"{_PLOT}.svg"]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class Aggregate:
     Attributes:
         rows: one per finished run, see ``collect``.
         arms: means over seeds, see ``arms_of``.
-        tables: in Markdown, those there are runs for.
+        tables: in Markdown, those there are runs for, but for the widest.
         files: everything written.
     """
 
@@ -63,12 +65,14 @@ def aggregate(paths: Iterable[str | Path], out: str | Path) -> Aggregate:
     for name, make, words in (
         ("classification", classification_table, classification_markdown),
         ("detection", detection_table, detection_markdown),
+        ("detection_full", detection_full_table, detection_full_markdown),
     ):
         table = make(arms)
         if table.empty:
             continue
-        tables.append(words(table))
-        files += [_csv(table, out / f"{name}.csv"), _text(tables[-1], out / f"{name}.md")]
+        files += [_csv(table, out / f"{name}.csv"), _text(words(table), out / f"{name}.md")]
+        if name != "detection_full":  # too wide for a terminal
+            tables.append(words(table))
     with paper_style():
         figure = accuracy_figure(rows, arms)
         if figure is not None:

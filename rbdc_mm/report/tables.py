@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from rbdc_mm.report.arms import targets_of
+from rbdc_mm.report.collect import COCO_NUMBERS
 from rbdc_mm.report.savings import Saving, is_scratch, saving_at_equal_accuracy, scratch_curve
 from rbdc_mm.report.words import (
     config_words,
@@ -21,9 +22,15 @@ _WHO = ["dataset", "params_m", "gmacs_per_sample", "method", "config", "role", "
         "seeds"]  # fmt: skip
 _APS = {"bbox_mAP": "box AP", "bbox_mAP_50": "box AP50", "segm_mAP": "mask AP",
         "segm_mAP_50": "mask AP50"}  # fmt: skip
+_TASKS = {"bbox": "box", "segm": "mask"}
 _READING = (
     "Mean ± standard deviation over n runs, each at its last evaluation. FLOPs: forward and "
     "backward, 2 per multiply-add, without evaluation; totals count every source model once."
+)
+_READING_FULL = (
+    "Mean ± standard deviation over n runs, each at its last evaluation. AP: over IoU 0.50 to "
+    "0.95, or at 0.50, 0.75; AR@k: recall with k detections an image; s, m, l: objects under 32² "
+    "pixels, under 96², and larger. –: not measured, or no such objects."
 )
 _SAVING = (
     "Saving: 1 − FLOPs / FLOPs of scratch at equal accuracy, on the curve of the scratch runs of "
@@ -76,6 +83,27 @@ def detection_table(arms: pd.DataFrame) -> pd.DataFrame:
     return targets[[*_WHO, *metrics, *costs, "wall_s"]].copy()
 
 
+def detection_full_table(arms: pd.DataFrame) -> pd.DataFrame:
+    """COCO's twelve numbers in percent: a row per detector for boxes, and one for its masks.
+
+    Empty where a run has not measured a number (``metric_items`` of mmdet's CocoMetric), or the
+    data have no objects of that size.
+    """
+    targets = targets_of(arms, "detection")
+    rows = []
+    for _, arm in targets.iterrows():
+        for task, words in _TASKS.items():
+            if pd.isna(arm[f"{task}_mAP_mean"]):
+                continue
+            numbers = {
+                f"{number}_{what}": arm.get(f"{task}_{number}_{what}")
+                for number in COCO_NUMBERS
+                for what in ("mean", "std")
+            }
+            rows.append({**arm[_WHO], "task": words, **numbers})
+    return pd.DataFrame(rows)
+
+
 def classification_markdown(table: pd.DataFrame) -> str:
     """The table for people; FLOPs in TFLOPs where all are small."""
     unit, factor = flops_unit(table["total_pflops"])
@@ -120,6 +148,25 @@ def detection_markdown(table: pd.DataFrame) -> str:
     return _markdown("Detection", head, rows, _READING)
 
 
+def detection_full_markdown(table: pd.DataFrame) -> str:
+    """The table for people: AP and AR as COCO's evaluation orders them."""
+    rows = [
+        [
+            *_who(arm),
+            arm["task"],
+            *(spread(_number(arm[f"{n}_mean"]), _number(arm[f"{n}_std"]), 1) for n in COCO_NUMBERS),
+            str(arm["n"]),
+        ]
+        for _, arm in table.iterrows()
+    ]
+    head = [*_WHO_HEAD, "of", *(n.replace("mAP", "AP") for n in COCO_NUMBERS), "n"]
+    return _markdown("Detection, COCO's twelve numbers (%)", head, rows, _READING_FULL)
+
+
+def _number(value: float | None) -> float:
+    return float("nan") if value is None else float(value)
+
+
 _WHO_HEAD = ["data set", "model (M params)", "method", "config", "epochs"]
 
 
@@ -141,7 +188,7 @@ def _percent(arm: pd.Series) -> str:
 
 
 def _markdown(title: str, head: Sequence[str], rows: list[list[str]], note: str) -> str:
-    align = ["left" if h in ("data set", "method", "config") else "right" for h in head]
+    align = ["left" if h in ("data set", "method", "config", "of") else "right" for h in head]
     frame = pd.DataFrame(rows, columns=list(head))
     # as text: tabulate would turn '2.300' into 2.3 and pad '98.66 ± 0.12' at the point
     table = frame.to_markdown(index=False, disable_numparse=True, colalign=align)

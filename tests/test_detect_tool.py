@@ -1,0 +1,103 @@
+"""tools/detect.py: a picture for each image, or one line that says why there is none."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from mmengine import Config
+
+from conftest import ROOT
+from rbdc_mm.models.cost_of import build_on_meta
+from rbdc_mm.report.detect import detect
+
+CONFIG = "configs/tiny/mask_rcnn_r18_rbdc_digit_scenes.py"  # its backbone's checkpoint is not there
+
+
+@pytest.fixture(scope="module")
+def tool():
+    spec = importlib.util.spec_from_file_location("detect_tool", ROOT / "tools/detect.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory) -> Path:
+    """An untrained detector, as MMEngine's Runner would save it."""
+    generator = torch.Generator().manual_seed(0)
+    state = {}
+    for name, tensor in build_on_meta(Config.fromfile(ROOT / CONFIG).model).state_dict().items():
+        state[name] = torch.zeros(tensor.shape, dtype=tensor.dtype)
+        if name.endswith(("running_var", "bn1.weight", "bn2.weight")):
+            state[name] += 1
+        elif tensor.dim() > 1:
+            state[name] = torch.randn(tensor.shape, generator=generator) / tensor[0].numel() ** 0.5
+    path = tmp_path_factory.mktemp("detector") / "final.pth"
+    meta = {"dataset_meta": {"classes": tuple("0123456789")}}
+    torch.save({"meta": meta, "state_dict": state}, path)
+    return path
+
+
+def run(tool, images, checkpoint, *options, config=CONFIG) -> int:
+    where = ["--config", config, "--checkpoint", checkpoint]
+    return tool.main([str(x) for x in (*images, *where, *options)])
+
+
+def test_a_picture_for_each_image(tool, checkpoint, digit_scenes, tmp_path, capsys):
+    images = sorted((digit_scenes / "val2017").glob("*.jpg"))[:2]
+    assert run(tool, images, checkpoint, "--out", tmp_path / "out", "--score-thr", 0.05) == 0
+    said = capsys.readouterr().out
+    for image in images:
+        picture = cv2.imread(str(tmp_path / "out" / f"{image.stem}.png"))
+        assert picture.shape == (800, 800, 3)  # of 160 pixels: names could not be read
+        plain = cv2.resize(cv2.imread(str(image)), (800, 800), interpolation=cv2.INTER_CUBIC)
+        changed = (np.abs(picture.astype(int) - plain) > 20).any(axis=2).mean()
+        assert 0.01 < changed < 0.99
+        assert f"{image.stem}.png: " in said and "instances of score 0.05 or more" in said
+    assert ": 0 instances" not in said
+    # nothing is that certain: the image as it is, in its colours
+    assert run(tool, images[:1], checkpoint, "--out", tmp_path / "none", "--score-thr", 1) == 0
+    assert ": 0 instances" in capsys.readouterr().out
+    picture = cv2.imread(str(tmp_path / "none" / f"{images[0].stem}.png"))
+    plain = cv2.resize(cv2.imread(str(images[0])), (800, 800), interpolation=cv2.INTER_CUBIC)
+    assert np.abs(picture.astype(int) - plain).mean() < 2
+
+
+def test_bad_input_is_one_error(checkpoint, digit_scenes, tmp_path):
+    images = sorted((digit_scenes / "val2017").glob("*.jpg"))[:1]
+    (tmp_path / "text.jpg").write_text("no image")
+    (tmp_path / "a").mkdir()
+    twin = tmp_path / "a" / images[0].name
+    twin.write_bytes(images[0].read_bytes())
+    png = tmp_path / "one.png"
+    cv2.imwrite(str(png), np.zeros((9, 9, 3), np.uint8))
+    cfg, out = Config.fromfile(CONFIG), tmp_path / "out"
+    narrow = Config.fromfile(CONFIG)
+    narrow.model.backbone.base_channels = 8
+    for given, options, message in (
+        ([tmp_path / "lost.jpg"], {}, "lost.jpg is not there"),
+        ([tmp_path / "a"], {}, "is a folder: wanted image files"),
+        ([tmp_path / "text.jpg"], {}, "text.jpg cannot be read as an image"),
+        ([*images, twin], {}, "overwrite that of"),
+        ([png], dict(out=tmp_path), "overwrite the image itself"),
+        (images, dict(score_thr=50), "wanted a score from 0 to 1"),
+        (images, dict(cfg=narrow), "does not fit the config's model in "),
+        (images, dict(checkpoint="lost.pth"), "lost.pth does not exist"),
+        (images, dict(cfg=Config(dict(default_scope="mmpretrain"))), "is no detector's config"),
+    ):
+        with pytest.raises((ValueError, FileNotFoundError), match=message):
+            detect(given, **(dict(cfg=cfg, checkpoint=checkpoint, out=out) | options))
+    if not torch.cuda.is_available():
+        with pytest.raises(ValueError, match="torch sees no CUDA device"):
+            detect(images, cfg, checkpoint, out, device="cuda")
+    assert not out.exists()
+
+
+def test_the_tool_says_it_in_one_line(tool, checkpoint, tmp_path, capsys):
+    assert run(tool, [tmp_path / "lost.jpg"], checkpoint, "--out", tmp_path / "out") == 1
+    assert capsys.readouterr().err.splitlines()[-1].startswith("error: image ")
