@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import functools
+import json
 import re
+from collections import defaultdict
 from pathlib import Path
 
+import mmengine.config.utils
 import pytest
 from mmengine import Config
+from mmpretrain.models import VisionTransformer
 
 from conftest import ROOT
 from rbdc_mm.cost import format_flops
@@ -18,6 +23,27 @@ from rbdc_mm.report.words import METHODS
 CONFIGS = sorted(
     str(p.relative_to(ROOT)) for p in (ROOT / "configs").rglob("*.py") if p.parent.name != "_base_"
 )
+COCO = [Path(path).stem for path in CONFIGS if path.startswith("configs/coco/")]
+ARMS = ("scratch", "rbdc", "com_pt", "random", "ckpt")
+_COSTS: dict[str, int] = {}  # of the recipes built so far: arms share one, and one test of it
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _metafiles_are_read_once():
+    """MMEngine reads a hundred YAML files for each base that a config takes from mmdet."""
+    with pytest.MonkeyPatch.context() as patch:
+        load = functools.cache(mmengine.config.utils.load)
+        patch.setattr(mmengine.config.utils, "load", load)
+        yield
+
+
+def recipe(cfg: Config) -> str:
+    """A config without what tells the arms of a comparison apart, as text."""
+    values = cfg.to_dict()
+    for key in ("method", "checkpoint_from"):
+        values.pop(key, None)
+    values["model"]["backbone"].pop("init_cfg", None)
+    return json.dumps(values, sort_keys=True, default=str)
 
 
 def training_flops(cfg: Config) -> int:
@@ -29,16 +55,20 @@ def training_flops(cfg: Config) -> int:
 @pytest.mark.parametrize("path", CONFIGS)
 def test_config_builds(path, capsys):
     cfg = Config.fromfile(path)
-    cfg.work_dir = f"work_dirs/{Path(path).stem}"
-    dry_run(cfg)
-    out = capsys.readouterr().out
-    assert re.search("all (couplings|growth steps) fit" if "protocol" in cfg else "builds", out)
+    text = recipe(cfg)
+    if text not in _COSTS:
+        cfg.work_dir = f"work_dirs/{Path(path).stem}"
+        dry_run(cfg)
+        out = capsys.readouterr().out
+        said = "all (couplings|growth steps) fit" if "protocol" in cfg else "builds"
+        assert re.search(said, out)
+        _COSTS[text] = training_flops(cfg)
     assert cfg.method in METHODS
     header = Path(path).read_text().split("\n_base_")[0]
     assert f"configs/{path.removeprefix('configs/')}" in header  # the command that runs it
     for key in ("Needs", "Costs", "Expect"):
         assert re.search(f"^# {key}: .+", header, re.M), f"{path}: no '# {key}:' line"
-    assert f"# Costs: {format_flops(training_flops(cfg))} " in header
+    assert f"# Costs: {format_flops(_COSTS[text])} " in header
 
 
 def test_the_headline_config_plans_as_the_paper_says():
@@ -53,19 +83,67 @@ def test_the_headline_config_plans_as_the_paper_says():
     assert [table.count(name) for name in ("DeiT-Ti", "DeiT-S", "DeiT-B")] == [4, 2, 1]
 
 
-def test_arms_share_one_recipe():
-    """Scratch and RBDC differ in the protocol alone, detectors in their checkpoint alone."""
-    free = {"protocol", "runner_type", "method", "checkpoint_from"}
-    pairs = [
-        ("scratch/deit_b_in1k", "rbdc/deit_b_rbdc_in1k"),
-        ("scratch/resnet50_in1k", "rbdc/resnet50_rbdc_in1k"),
-        ("coco/mask_rcnn_r50_scratch_fpn_1x_coco", "coco/mask_rcnn_r50_rbdc_fpn_1x_coco"),
-        ("coco/mask_rcnn_deit_b_scratch_fpn_1x_coco", "coco/mask_rcnn_deit_b_rbdc_fpn_1x_coco"),
-    ]
-    for pair in pairs:
-        a, b = (Config.fromfile(f"configs/{p}.py")._cfg_dict.to_dict() for p in pair)
-        for cfg in (a, b):
-            for key in free:
-                cfg.pop(key, None)
-            (cfg["model"]["backbone"].get("init_cfg") or {}).pop("checkpoint", None)
-        assert a == b
+@pytest.mark.parametrize("name", ["deit_ti", "deit_s", "deit_b", "resnet50", "resnet50_w32"])
+def test_pretraining_arms_share_one_recipe(name):
+    """Scratch and RBDC differ in the protocol alone."""
+    scratch = Config.fromfile(f"configs/scratch/{name}_in1k.py")
+    rbdc = Config.fromfile(f"configs/rbdc/{name}_rbdc_in1k.py")
+    for key in ("protocol", "runner_type"):
+        rbdc.pop(key)
+    assert recipe(scratch) == recipe(rbdc)
+
+
+def test_detectors_share_one_recipe():
+    """All arms of a detector, a backbone and a schedule differ in the checkpoint alone."""
+    families = defaultdict(dict)
+    for stem in COCO:
+        arm = next(arm for arm in ARMS if f"_{arm}_" in stem)
+        families[stem.replace(f"_{arm}_", "_")][arm] = Config.fromfile(f"configs/coco/{stem}.py")
+    whole = [family for family in families if family.startswith("mask_rcnn")]
+    assert len(whole) == 9 and all(set(families[family]) == set(ARMS) for family in whole)
+    for family, arms in families.items():
+        if "r50" in family and "random" in arms:
+            # untrained weights cannot be frozen, untrained BN statistics not be kept
+            backbone = arms["random"].model.backbone
+            assert (backbone.frozen_stages, backbone.norm_eval) == (-1, False)
+            backbone.update(frozen_stages=1, norm_eval=True)
+        assert len({recipe(cfg) for cfg in arms.values()}) == 1, family
+        for arm, cfg in arms.items():
+            assert cfg.method == {"ckpt": "checkpoint"}.get(arm, arm)
+            assert (cfg.model.backbone.init_cfg is None) == (arm == "random")
+
+
+@functools.cache
+def stages_of(path: str) -> dict:
+    plan = make_plan(Config.fromfile(path))
+    return {stage.name: stage for stage in plan.stages}
+
+
+@pytest.mark.parametrize("stem", [s for s in COCO if "_random_" not in s and "_ckpt_" not in s])
+def test_backbones_come_from_what_makes_them(stem):
+    """The named command makes the named file, and it holds a backbone of the detector's width."""
+    cfg = Config.fromfile(f"configs/coco/{stem}.py")
+    (source,) = re.findall(r"configs/\S+\.py", cfg.checkpoint_from)
+    made = Config.fromfile(source)
+    root, work_dir, *stage, _ = Path(cfg.model.backbone.init_cfg.checkpoint).parts
+    assert (root, work_dir, made.method) == ("work_dirs", Path(source).stem, cfg.method)
+    backbone = made.model.backbone
+    if cfg.method == "com_pt":
+        arch = stages_of(source)[stage[0]].arch
+        width = getattr(arch, "embed_dims", None) or arch.base_channels
+    else:
+        assert stage == ([] if cfg.method == "scratch" else ["target"])
+        width = _width(backbone)
+    assert width == _width(cfg.model.backbone)
+    header = Path(f"configs/coco/{stem}.py").read_text().split("\n_base_")[0]
+    assert f"`{cfg.checkpoint_from}`" in header
+    assert cfg.model.backbone.init_cfg.checkpoint in header
+    given, wanted = made.data_preprocessor, cfg.model.data_preprocessor
+    assert (given.mean, given.std) == (wanted.mean, wanted.std)
+    assert given.to_rgb and wanted.bgr_to_rgb
+
+
+def _width(backbone) -> int:
+    if "arch" in backbone:
+        return VisionTransformer.arch_zoo[backbone.arch]["embed_dims"]
+    return backbone.get("base_channels", 64)

@@ -1,7 +1,8 @@
-# The tiny twin of mask_rcnn_coco.py: the same detector and pipeline on data/digit_scenes
-# (tools/make_data.py digit_scenes), narrowed: ResNet-18 at 16 base channels, thin heads, few RoIs.
-# The backbone has seen single digits only, so nothing of it is frozen and its BN keeps learning.
-_base_ = ["./mask_rcnn_coco.py"]
+# The tiny twin of mask_rcnn_r50.py on coco_1x.py: the same detector and pipeline on
+# data/digit_scenes (tools/make_data.py digit_scenes), narrowed: ResNet-18 at 16 base channels, thin
+# heads, few RoIs. The backbone has seen single digits only, so nothing of it is frozen and its BN
+# keeps learning.
+_base_ = ["./mask_rcnn_r50.py", "./coco_1x.py"]
 
 num_train_samples = 400
 

@@ -1,16 +1,18 @@
-# The tiny twin of mask_rcnn_vit_coco.py: what a ViT changes of mask_rcnn_digit_scenes.py.
+# The tiny twin of mask_rcnn_deit_b.py: what a ViT changes of mask_rcnn_digit_scenes.py. A scene of
+# 160 pixels has 20 x 20 patches: 3 x 3 windows, padded.
 _base_ = ["./mask_rcnn_digit_scenes.py"]
 
 model = dict(
     backbone=dict(
         _delete_=True,
-        type="mmpretrain.VisionTransformer",
+        type="rbdc_mm.WindowedVisionTransformer",
         arch=dict(embed_dims=64, num_layers=4, num_heads=8, feedforward_channels=256),
         img_size=32,
         patch_size=8,
-        out_type="featmap",
+        window_size=7,
+        global_blocks=(1, 3),
         out_indices=(0, 1, 2, 3),
-        final_norm=False,
+        init_cfg=dict(type="Pretrained", checkpoint="GIVE_A_CHECKPOINT", prefix="backbone."),
     ),
     neck=[
         dict(type="rbdc_mm.MultiTapPyramid", in_channels=64),

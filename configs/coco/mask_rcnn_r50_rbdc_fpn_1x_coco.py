@@ -3,18 +3,12 @@
 # Needs: data/coco; 8 GPUs x 2 images, work_dirs/resnet50_rbdc_in1k/target/final.pth
 #        (from `tools/dist_train.sh configs/rbdc/resnet50_rbdc_in1k.py 8`)
 # Costs: 2.142 EFLOPs of training (tools/get_flops.py); hours on GPUs not measured
-# Expect: not run; with the torchvision backbone mmdet publishes box/mask AP 38.2 / 34.7,
-#         with rsb-a1 and a tuned recipe 41.2 / 38.2
-_base_ = ["../_base_/mask_rcnn_coco.py"]
+# Expect: not run; with the torchvision backbone mmdet publishes box/mask AP 38.2 / 34.7, with
+#         rsb-a1 and a tuned recipe 41.2 / 38.2
+_base_ = ["../_base_/mask_rcnn_r50.py", "../_base_/coco_1x.py"]
 
 method = "rbdc"
 checkpoint_from = "tools/dist_train.sh configs/rbdc/resnet50_rbdc_in1k.py 8"
 model = dict(
-    backbone=dict(
-        init_cfg=dict(
-            type="Pretrained",
-            checkpoint="work_dirs/resnet50_rbdc_in1k/target/final.pth",
-            prefix="backbone.",
-        )
-    )
+    backbone=dict(init_cfg=dict(checkpoint="work_dirs/resnet50_rbdc_in1k/target/final.pth"))
 )

@@ -3,18 +3,10 @@
 # Needs: data/digit_scenes (tools/make_data.py digit_scenes); a CPU;
 #        work_dirs/deit_b_scratch_digits/final.pth
 #        (from `tools/train.py configs/tiny/deit_b_scratch_digits.py`)
-# Costs: 11.157 TFLOPs of training (tools/get_flops.py), minutes on one core
+# Costs: 10.624 TFLOPs of training (tools/get_flops.py), minutes on one core
 # Expect: not measured; the tests run it for a few steps
 _base_ = ["../_base_/mask_rcnn_vit_digit_scenes.py"]
 
 method = "scratch"
 checkpoint_from = "tools/train.py configs/tiny/deit_b_scratch_digits.py"
-model = dict(
-    backbone=dict(
-        init_cfg=dict(
-            type="Pretrained",
-            checkpoint="work_dirs/deit_b_scratch_digits/final.pth",
-            prefix="backbone.",
-        )
-    )
-)
+model = dict(backbone=dict(init_cfg=dict(checkpoint="work_dirs/deit_b_scratch_digits/final.pth")))

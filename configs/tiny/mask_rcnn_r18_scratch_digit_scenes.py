@@ -9,12 +9,4 @@ _base_ = ["../_base_/mask_rcnn_digit_scenes.py"]
 
 method = "scratch"
 checkpoint_from = "tools/train.py configs/tiny/resnet18_scratch_digits.py"
-model = dict(
-    backbone=dict(
-        init_cfg=dict(
-            type="Pretrained",
-            checkpoint="work_dirs/resnet18_scratch_digits/final.pth",
-            prefix="backbone.",
-        )
-    )
-)
+model = dict(backbone=dict(init_cfg=dict(checkpoint="work_dirs/resnet18_scratch_digits/final.pth")))

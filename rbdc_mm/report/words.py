@@ -22,6 +22,8 @@ METHODS = {
     "com_pt_uniform": "CoM-PT, equal epochs",
     "com_pt_init": "CoM-PT, init alone",
     "com_pt_coupled": "CoM-PT, by couplings",
+    "random": "random init",
+    "checkpoint": "given checkpoint",
 }
 _TINY = 0.1  # PFLOPs
 

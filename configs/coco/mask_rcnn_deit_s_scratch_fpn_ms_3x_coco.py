@@ -1,0 +1,13 @@
+# Mask R-CNN on COCO, 3x with multi-scale training, backbone DeiT-S pretrained supervised from
+# scratch.
+#   tools/dist_train.sh configs/coco/mask_rcnn_deit_s_scratch_fpn_ms_3x_coco.py 8
+# Needs: data/coco; 8 GPUs x 2 images, work_dirs/deit_s_in1k/final.pth
+#        (from `tools/dist_train.sh configs/scratch/deit_s_in1k.py 16`)
+# Costs: 5.985 EFLOPs of training (tools/get_flops.py); hours on GPUs not measured
+# Expect: not run; plain DeiT-S in Mask R-CNN 3x, multi-scale, is published at box/mask AP 44.0 /
+#         39.9 (arXiv 2205.08534)
+_base_ = ["../_base_/mask_rcnn_deit_s.py", "../_base_/coco_vit_ms_3x.py"]
+
+method = "scratch"
+checkpoint_from = "tools/dist_train.sh configs/scratch/deit_s_in1k.py 16"
+model = dict(backbone=dict(init_cfg=dict(checkpoint="work_dirs/deit_s_in1k/final.pth")))

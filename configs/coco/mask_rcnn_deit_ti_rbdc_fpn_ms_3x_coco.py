@@ -1,0 +1,14 @@
+# Mask R-CNN on COCO, 3x with multi-scale training, backbone DeiT-Ti pretrained by RBDC.
+#   tools/dist_train.sh configs/coco/mask_rcnn_deit_ti_rbdc_fpn_ms_3x_coco.py 8
+# Needs: data/coco; 8 GPUs x 2 images, work_dirs/deit_ti_rbdc_in1k/target/final.pth
+#        (from `tools/dist_train.sh configs/rbdc/deit_ti_rbdc_in1k.py 16`)
+# Costs: 4.369 EFLOPs of training (tools/get_flops.py); hours on GPUs not measured
+# Expect: not run; plain DeiT-Ti in Mask R-CNN 3x, multi-scale, is published at box/mask AP 40.2 /
+#         37.0 (arXiv 2205.08534)
+_base_ = ["../_base_/mask_rcnn_deit_ti.py", "../_base_/coco_vit_ms_3x.py"]
+
+method = "rbdc"
+checkpoint_from = "tools/dist_train.sh configs/rbdc/deit_ti_rbdc_in1k.py 16"
+model = dict(
+    backbone=dict(init_cfg=dict(checkpoint="work_dirs/deit_ti_rbdc_in1k/target/final.pth"))
+)
