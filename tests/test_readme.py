@@ -29,8 +29,18 @@ def test_the_plan_is_what_the_tool_prints():
     assert plan.table() in README
 
 
+def test_the_study_is_told_in_the_numbers_of_its_table():
+    folder = ROOT / "results" / "tiny_cpu"
+    told = re.findall(r"\d+\.\d+\s±\s\d+\.\d+", (folder / "README.md").read_text())
+    assert len(told) > 10
+    table = (folder / "study.md").read_text()
+    missing = [number for number in told if " ".join(number.split()) not in table]
+    assert not missing
+
+
 def test_every_path_that_is_named_exists():
-    text = README + (ROOT / "results" / "demo_cpu" / "README.md").read_text()
+    folders = (ROOT / "results" / name / "README.md" for name in ("demo_cpu", "tiny_cpu"))
+    text = README + "".join(path.read_text() for path in folders)
     named = set(re.findall(r"(?:tools|configs|results|rbdc_mm)/[\w./-]*\w", text))
     assert len(named) > 10
     missing = [path for path in named if not (ROOT / path).exists()]

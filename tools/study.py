@@ -27,8 +27,9 @@ def main() -> int:
     )
     args = parser.parse_args()
     started = time.monotonic()
-    root, out = Path(args.root).absolute(), Path(args.out).absolute()
-    os.chdir(Path(__file__).parent.parent)  # configs and data are named from there
+    home = Path(__file__).resolve().parent.parent
+    root, out = (Path(os.path.relpath(path, home)) for path in (args.root, args.out))
+    os.chdir(home)  # configs and data are named from there, and rows name their runs
     try:
         print(make_digits())
         run_jobs(study_jobs(), root, args.workers)
