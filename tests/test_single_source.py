@@ -7,6 +7,7 @@ import json
 
 import pytest
 import torch
+from mmpretrain.structures import DataSample
 
 from checkpoint_helpers import save_checkpoint, save_config
 from conftest import ROOT
@@ -141,3 +142,16 @@ def test_backbone_without_parent_is_the_plain_one():
     torch.manual_seed(0)
     same = build_classifier(model).state_dict()
     assert all(torch.equal(plain[k], same[k]) for k in plain)
+
+
+def test_a_model_that_starts_and_learns_from_its_parent(small):
+    """As the README shows it, without a protocol."""
+    model = {**LARGE, "type": "rbdc_mm.FeatureDistillationClassifier"}
+    model["backbone"] = {**LARGE["backbone"], "parent": str(small)}
+    model["backbone"]["type"] = "rbdc_mm.CoMPTVisionTransformer"
+    classifier = build_classifier({**model, "distillation": dict(teachers=[str(small)])})
+    source = read_checkpoint(small).state_dict["backbone.layers.0.ffn.layers.0.0.bias"]
+    assert torch.equal(classifier.backbone.layers[0].ffn.layers[0][0].bias[:32], source)
+    samples = [DataSample().set_gt_label(n) for n in range(2)]
+    losses = classifier.loss(torch.randn(2, 3, 32, 32), samples)
+    assert set(losses) == {"loss_task", "loss_ifd"} and losses["loss_ifd"] > 0
