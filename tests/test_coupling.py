@@ -26,7 +26,7 @@ def coupled_model(models, parents, norm="layer", **options):
     arches = [arch_of(model) for model in models]
     names = [f"parent{n}" for n in range(len(models))]
     target = coupled_arch(arches, names, norm)
-    state = couple(arches, [p.state_dict() for p in parents], names, norm=norm, **options)
+    state = couple(target, arches, [p.state_dict() for p in parents], names, norm=norm, **options)
     model = build_classifier(model_with_arch(models[0], target)).double().eval()
     model.load_state_dict(state, strict=True)
     return model
@@ -214,12 +214,18 @@ def test_other_bad_input():
     with pytest.raises(ValueError, match="norm='block' is for LayerNorm"):
         coupled_arch([resnet, resnet], ["a", "b"], "block")
     with pytest.raises(ValueError, match="mode='paper' couples plainly"):
-        couple([vit, vit], [{}, {}], ["a", "b"], center=True)
+        couple(coupled_arch([vit, vit], "ab"), [vit, vit], [{}, {}], ["a", "b"], center=True)
     with pytest.raises(ValueError, match="unknown mode 'papr'"):
-        couple([vit, vit], [{}, {}], ["a", "b"], mode="papr")
+        couple(coupled_arch([vit, vit], "ab"), [vit, vit], [{}, {}], ["a", "b"], mode="papr")
     with pytest.raises(ValueError, match=r"layer scale .* is zero in 1 of 32 channels"):
         model = vit_model(layer_scale_init_value=0.1)
         state = build_classifier(model).state_dict()
         state["backbone.layers.0.attn.gamma1.weight"][3] = 0
-        couple([arch_of(model)] * 2, [state, state], ["a", "b"], mode="corrected")
+        couple(
+            coupled_arch([arch_of(model)] * 2, "ab"),
+            [arch_of(model)] * 2,
+            [state, state],
+            ["a", "b"],
+            mode="corrected",
+        )
     assert isinstance(vit, ViTArch)

@@ -103,6 +103,10 @@ def test_load_from_overrides_growth(digits, tmp_path, parents):
 def test_growth_hook_refuses_before_training(digits, tmp_path, parents):
     with pytest.raises(ValueError, match="unknown operator 'coupel'"):
         GrowthHook(parents=parents, operator="coupel")
+    with pytest.raises(ValueError, match=r"'couple' has no option .'colour'"):
+        GrowthHook(parents=parents, colour=1)
+    with pytest.raises(ValueError, match="norm='block': GrowthHook takes the model's"):
+        GrowthHook(parents=parents, norm="block")
     cfg = coupled_config(digits, tmp_path / "a", parents)
     cfg.model.backbone.arch.embed_dims = 48
     cfg.model.backbone.arch.num_heads = 12

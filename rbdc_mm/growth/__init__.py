@@ -4,7 +4,7 @@
 """
 
 from rbdc_mm.growth.bert2bert import bert2bert, bert2bert_exactness
-from rbdc_mm.growth.couple import couple, couple_exactness, couple_to, coupled_arch
+from rbdc_mm.growth.couple import couple, couple_exactness, coupled_arch
 from rbdc_mm.growth.deeper import interpolate, interpolate_exactness, stack, stack_exactness
 from rbdc_mm.growth.embed import embed, embed_exactness
 from rbdc_mm.growth.exactness import Exactness
@@ -15,7 +15,7 @@ from rbdc_mm.growth.operator import Operator
 from rbdc_mm.names import Catalog
 
 OPERATORS: Catalog[Operator] = Catalog("operator")
-OPERATORS.register("couple")(Operator("couple", couple_to, couple_exactness, coupled_arch))
+OPERATORS.register("couple")(Operator("couple", couple, couple_exactness, coupled_arch))
 OPERATORS.register("embed")(Operator("embed", embed, embed_exactness))
 OPERATORS.register("net2net")(Operator("net2net", net2net, net2net_exactness))
 OPERATORS.register("bert2bert")(Operator("bert2bert", bert2bert, bert2bert_exactness))

@@ -83,6 +83,7 @@ def coupling_maps(target: Arch, parents: Sequence[Arch]) -> list[ParentMaps]:
 
 
 def couple(
+    target: Arch,
     parents: Sequence[Arch],
     states: Sequence[StateDict],
     names: Sequence[str],
@@ -95,6 +96,7 @@ def couple(
     """Couples the parents' networks into one as wide as all of them together.
 
     Args:
+        target: what ``coupled_arch`` says that they give.
         parents: their architectures.
         states: their state dicts (left as they are).
         names: what each is called in an error message.
@@ -133,7 +135,7 @@ def couple(
             "calibrate corrects LayerNorm over all channels: with norm='block' the coupling is "
             "exact and calibrating would only spoil it"
         )
-    target = coupled_arch(parents, names, norm)
+    assert target == coupled_arch(parents, names, norm)
     if center or (center is None and mode == "corrected" and isinstance(target, ViTArch)):
         states = [center_residual(p, s) for p, s in zip(parents, states, strict=True)]
     if norm_scales is not None:
@@ -144,24 +146,6 @@ def couple(
 def _scale_gains(state: StateDict, factors: Mapping[str, float]) -> dict[str, Tensor]:
     gains = {f"{module}.weight": factor for module, factor in factors.items()}
     return {key: value * gains[key] if key in gains else value for key, value in state.items()}
-
-
-def couple_to(
-    target: Arch,
-    parents: Sequence[Arch],
-    states: Sequence[StateDict],
-    names: Sequence[str],
-    *,
-    mode: Mode = "paper",
-    norm: Norm = "layer",
-    center: bool | None = None,
-    norm_scales: Sequence[Mapping[str, float]] | None = None,
-) -> dict[str, Tensor]:
-    """``couple`` in the form of the other operators; ``target`` must be what the parents give."""
-    assert target == coupled_arch(parents, names, norm)
-    return couple(
-        parents, states, names, mode=mode, norm=norm, center=center, norm_scales=norm_scales
-    )
 
 
 def couple_exactness(

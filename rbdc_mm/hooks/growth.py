@@ -41,6 +41,8 @@ class GrowthHook(Hook):
     def __init__(self, parents: Sequence[str], operator: str = "couple", **options: Any) -> None:
         # what is unknown fails here, before data are loaded
         OPERATORS[operator].check_options(set(options) - _OF_GROW_CHECKPOINT)
+        if "norm" in options:
+            raise ValueError(f"norm={options['norm']!r}: GrowthHook takes the model's, drop it")
         self.parents = list(parents)
         self.operator = operator
         self.options = options

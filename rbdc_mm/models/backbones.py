@@ -71,8 +71,9 @@ class _Coupled(_Grown):
         self, arches: list[Arch], states: list[StateDict], names: list[str]
     ) -> dict[str, Tensor]:
         norm = "block" if getattr(self.own_arch, "norm_blocks", ()) else "layer"
-        _check_same(self.own_arch, coupled_arch(arches, names, norm), names)
-        return couple(arches, states, names, norm=norm, **self.coupling)
+        target = coupled_arch(arches, names, norm)
+        _check_same(self.own_arch, target, names)
+        return couple(target, arches, states, names, norm=norm, **self.coupling)
 
 
 class _Embedded(_Grown):

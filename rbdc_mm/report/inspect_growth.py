@@ -295,7 +295,7 @@ def _corrections(
     coupled = []
     for name, options in kinds.items():
         model = build_classifier(model_with_arch(child.cfg.model, child.arch))
-        state = couple(arches, [c.state_dict for c in read], names, **options)
+        state = couple(child.arch, arches, [c.state_dict for c in read], names, **options)
         model.load_state_dict(state, strict=True)
         coupled.append((name, model.eval()))
     return coupled
