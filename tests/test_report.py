@@ -22,7 +22,7 @@ from rbdc_mm.report import (
     collect,
     saving_at_equal_accuracy,
 )
-from rbdc_mm.report.collect import COCO_NUMBERS
+from rbdc_mm.report.runs import COCO_NUMBERS
 from rbdc_mm.report.savings import isotonic
 from rbdc_mm.report.words import digits, flops_unit, spread
 
@@ -103,7 +103,7 @@ def fill(runs: Runs) -> None:
 
 def test_a_row_says_what_how_well_and_what_it_cost(runs):
     runs.rbdc("a", 97.5, tflops=2, leaf_tflops=0.5)
-    rows = collect([runs.root]).set_index("run")
+    rows = collect([runs.root]).rows.set_index("run")
     target = rows.loc["a/target"]
     assert (target["role"], target["stage"], target["method"]) == ("target", "target", "rbdc")
     assert list(rows["role"]) == ["leaf", "leaf", "target"]
@@ -119,13 +119,13 @@ def test_a_row_says_what_how_well_and_what_it_cost(runs):
 def test_headline_is_the_last_evaluation_not_the_best_nor_the_first_by_text(runs):
     history = {"60": {"accuracy/top1": 90.0}, "100": {"accuracy/top1": 85.0}}
     runs.add("a", history=history)
-    row = collect([runs.root]).iloc[0]
+    row = collect([runs.root]).rows.iloc[0]
     assert (row["top1"], row["best_top1"]) == (85.0, 90.0)
 
 
 def test_detector_costs_are_split_and_aps_are_in_percent(runs):
     runs.detector("det", 0.4, 0.35, parents=[runs.rbdc("a", 97.0)])
-    row = collect([runs.root]).set_index("run").loc["det"]
+    row = collect([runs.root]).rows.set_index("run").loc["det"]
     assert row["kind"] == "detection" and math.isnan(row["top1"])
     aps = [row[k] for k in ("bbox_mAP", "bbox_mAP_50", "segm_mAP", "segm_mAP_50")]
     assert aps == pytest.approx([40, 70, 35, 65])
@@ -136,7 +136,7 @@ def test_detector_costs_are_split_and_aps_are_in_percent(runs):
 def test_shared_sources_and_unknown_ones(runs):
     unknown = Ledger.unknown("unknown-1", "somebody.pth")
     runs.add("a", 90.0, parents=[unknown])
-    row = collect([runs.root]).iloc[0]
+    row = collect([runs.root]).rows.iloc[0]
     assert row["total_is_lower_bound"] and row["total_pflops"] == pytest.approx(0.001)
 
 
@@ -153,7 +153,7 @@ def test_unfinished_broken_and_copied_runs(runs, capsys):
     runs.write("list", "[1, 2]")
     runs.write("old", text.replace('"schema": 1', '"schema": 0', 1))
     runs.write("short", json.dumps({"schema": 1, "finished": True}))
-    rows = collect([runs.root, runs.root / "good", runs.root / "good" / RECORD])
+    rows = collect([runs.root, runs.root / "good", runs.root / "good" / RECORD]).rows
     said = capsys.readouterr().err
     assert list(rows["run"]) == ["good"]
     assert "copies of runs merged by run id: 2" in said and "unfinished runs left out: 1 " in said
@@ -180,7 +180,7 @@ def test_nan_is_named_and_in_no_mean(runs, capsys):
     runs.add("missing", history={"30": {"accuracy/top1": 50.0}, "60": {}}, seed=2)
     runs.add("never", history={}, seed=3)
     runs.detector("empty", -1.0, 0.3)
-    rows = collect([runs.root])
+    rows = collect([runs.root]).rows
     said = capsys.readouterr().err
     assert len(rows) == 5
     for name, why in (("bad", "is nan"), ("missing", "is missing"), ("empty", "is -1.0"),
@@ -195,7 +195,7 @@ def test_flops_of_another_convention_are_not_mixed_in(runs, capsys):
     ledger = runs.add("other", 90.0, save=False)
     runs.add("other", 90.0, ledger=ledger.to_dict() | {"convention": "MACs"})
     runs.add("ours", 80.0)
-    assert list(arms_of(collect([runs.root]))["top1_mean"]) == [80.0]
+    assert list(arms_of(collect([runs.root]).rows)["top1_mean"]) == [80.0]
     assert "another convention, 'MACs'" in capsys.readouterr().err
 
 
@@ -204,7 +204,7 @@ def test_flops_of_another_convention_are_not_mixed_in(runs, capsys):
 
 def test_arms_average_seeds_and_nothing_else(runs, capsys):
     fill(runs)
-    arms = arms_of(collect([runs.root]))
+    arms = arms_of(collect([runs.root]).rows)
     targets = arms[(arms["kind"] == "classification") & arms["role"].isin(("run", "target"))]
     found = {
         (a.method, a.epochs): (a.n, a.top1_mean, a.top1_std, a.seeds) for a in targets.itertuples()
@@ -227,7 +227,7 @@ def test_iteration_based_runs_have_no_epochs_but_an_arm(runs, tmp_path):
 def test_a_repeated_seed_is_said(runs, capsys):
     runs.add("a", 90.0, seed=3)
     runs.add("b", 91.0, seed=3)
-    assert arms_of(collect([runs.root]))["n"][0] == 2
+    assert arms_of(collect([runs.root]).rows)["n"][0] == 2
     assert "seeds 3 3 repeat" in capsys.readouterr().err
 
 
@@ -397,7 +397,7 @@ def test_labels_of_the_plot_do_not_overlap(runs):
     from rbdc_mm.report.style import paper_style
 
     fill(runs)
-    rows = collect([runs.root])
+    rows = collect([runs.root]).rows
     with paper_style():
         figure = accuracy_figure(rows, arms_of(rows))
         figure.canvas.draw()

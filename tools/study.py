@@ -1,5 +1,9 @@
 #!/usr/bin/env python
-"""Trains every method on digits at one total budget, 3 seeds; writes rows, a table and a plot."""
+"""The committed studies again, 3 seeds each, with their rows, tables and plots.
+
+python tools/study.py classifiers    every method on digits at one total budget
+python tools/study.py detectors      Mask R-CNN on digit_scenes from four kinds of backbone
+"""
 
 from __future__ import annotations
 
@@ -10,15 +14,19 @@ import time
 from datetime import timedelta
 from pathlib import Path
 
-from rbdc_mm.data import make_digits
+from rbdc_mm.data import make_digit_scenes, make_digits
+from rbdc_mm.report import aggregate
 from rbdc_mm.report.jobs import run_jobs
-from rbdc_mm.report.study import study_jobs, study_report
+from rbdc_mm.report.study import detector_jobs, study_jobs, study_report
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--root", default="work_dirs/study", help="folder of the runs")
-    parser.add_argument("--out", default="work_dirs/study/results", help="folder of what is made")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("study", choices=("classifiers", "detectors"))
+    parser.add_argument("--root", help="folder of the runs (default: work_dirs/study_STUDY)")
+    parser.add_argument("--out", help="folder of what is made (default: results, in that folder)")
     parser.add_argument(
         "--workers",
         type=int,
@@ -28,12 +36,18 @@ def main() -> int:
     args = parser.parse_args()
     started = time.monotonic()
     home = Path(__file__).resolve().parent.parent
-    root, out = (Path(os.path.relpath(path, home)) for path in (args.root, args.out))
+    root = Path(os.path.relpath(args.root or home / "work_dirs" / f"study_{args.study}", home))
+    out = Path(os.path.relpath(args.out or home / root / "results", home))
     os.chdir(home)  # configs and data are named from there, and rows name their runs
     try:
         print(make_digits())
-        run_jobs(study_jobs(), root, args.workers)
-        print(study_report([root], out))
+        if args.study == "classifiers":
+            run_jobs(study_jobs(), root, args.workers)
+            print(study_report([root], out))
+        else:
+            print(make_digit_scenes())
+            run_jobs(detector_jobs(root), root, args.workers)
+            print(aggregate([root], out))
     except (ValueError, RuntimeError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import platform
-import time
 from pathlib import Path
 from typing import Any
 
-import mmengine
 import torch
 from mmengine import Config
 from mmengine.dist import broadcast_object_list, is_main_process
@@ -22,7 +20,17 @@ from rbdc_mm.checkpoint.arch_of import (
     without_projections,
 )
 from rbdc_mm.checkpoint.files import load_file, write_checkpoint, write_text
+from rbdc_mm.checkpoint.identity import setting_hash
 from rbdc_mm.hooks.flops_ledger import ledger_hook
+from rbdc_mm.hooks.provenance import (
+    architecture,
+    code_state,
+    config_path,
+    num_classes,
+    operator_of,
+    versions,
+)
+from rbdc_mm.hooks.resources import ResourceMeter, Resources, added
 from rbdc_mm.records import FINAL, RECORD, SCHEMA
 from rbdc_mm.registry import HOOKS
 
@@ -35,17 +43,21 @@ class RunRecordHook(Hook):
     under a name that does not depend on the schedule, for what starts from this run. Of a
     classifier that distilled, it holds the plain one, config included.
 
-    Tables are made from these files alone. Metrics are kept by epoch (by iteration in an
-    iteration-based loop). A run that was killed between its last checkpoint and its last
-    evaluation is evaluated when it is resumed.
+    Tables are made from these files alone: what was trained (config, its hash, seed, parents), how
+    well (every metric of every evaluation, and the FLOPs of all runs behind it until then), at what
+    cost (ledger, seconds, memory, energy), on what (device, versions, commit). Metrics are kept by
+    epoch (by iteration in an iteration-based loop). A run that was killed between its last
+    checkpoint and its last evaluation is evaluated when it is resumed.
     """
 
     priority = "LOWEST"
 
     def __init__(self) -> None:
         self.history: dict[str, dict[str, float]] = {}
-        self._started = 0.0
-        self._earlier_s = 0.0
+        self.spent: dict[str, int] = {}
+        self._meter: ResourceMeter | None = None
+        self._earlier: Resources | None = None  # what attempts before this one took
+        self._setting: dict[str, Any] = {}
 
     def before_train(self, runner: Runner) -> None:
         """Takes over the record of the run that is resumed."""
@@ -55,19 +67,44 @@ class RunRecordHook(Hook):
         )  # every rank must decide alike whether to evaluate at the end
         ledger, done = ledger_hook(runner).ledger, _progress(runner)
         if earlier[0] and earlier[0]["ledger"]["run_id"] == ledger.run_id:
-            self._earlier_s = earlier[0]["wall_s"]
+            if earlier[0]["schema"] == SCHEMA:
+                self._earlier = {key: earlier[0][key] for key in Resources.__annotations__}
+            else:
+                runner.logger.warning(
+                    f"{RECORD} is of an older version: seconds, memory and energy are recorded "
+                    "from here on"
+                )
             if earlier[0]["progress"] <= done:
                 # An epoch is evaluated after its checkpoint is written: the record knows of it.
                 noted = earlier[0]["ledger"]["entries"][ledger.run_id]["eval_flops"]
                 ledger.add_eval(1, max(0, noted - ledger.own.eval_flops))
             self.history = {k: v for k, v in earlier[0]["history"].items() if int(k) <= done}
-        self._started = time.perf_counter()
+            self.spent = {k: v for k, v in earlier[0].get("spent", {}).items() if int(k) <= done}
+        cfg = runner.cfg
+        self._setting = {
+            "name": runner.experiment_name,
+            "config": config_path(cfg),
+            "config_hash": setting_hash(cfg),
+            "method": cfg.get("method"),
+            "operator": operator_of(cfg),
+            "architecture": architecture(cfg),
+            "stage": cfg.get("stage"),
+            "dataset": _dataset(cfg),
+            "num_classes": num_classes(cfg),
+            "seed": runner.seed,
+            **code_state(),
+            "device": _device(),
+            "versions": versions(),
+        }
+        self._meter = ResourceMeter()
+        self._meter.start()
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
         """Records an evaluation."""
-        if self._started:  # not when only testing
-            numbers = {k: float(v) for k, v in (metrics or {}).items()}
-            self.history[str(_progress(runner))] = numbers
+        if self._meter:  # not when only testing
+            step = str(_progress(runner))
+            self.history[step] = {k: float(v) for k, v in (metrics or {}).items()}
+            self.spent[step] = ledger_hook(runner).ledger.total
             self._write(runner, finished=False)
 
     def after_train(self, runner: Runner) -> None:
@@ -100,29 +137,26 @@ class RunRecordHook(Hook):
         return json.loads(path.read_text())
 
     def _write(self, runner: Runner, finished: bool) -> None:
+        used = self._meter.read()  # asks all ranks
+        if self._earlier:
+            used = added(self._earlier, used)
         if not is_main_process():
             return
         hook = ledger_hook(runner)
-        cfg = runner.cfg
         record = {
             "schema": SCHEMA,
             "finished": finished,
-            "name": runner.experiment_name,
-            "config": Path(cfg.filename).name if cfg.filename else None,
-            "method": cfg.get("method"),
-            "stage": cfg.get("stage"),
-            "dataset": _dataset(cfg),
-            "seed": runner.seed,
+            **self._setting,
             "num_params": hook.cost.num_params,
             "macs_per_sample": hook.cost.macs_per_sample,
             "train_flops_per_sample": hook.training_cost.train_flops,
             "progress": _progress(runner),
-            "unit": "epoch" if isinstance(runner.train_loop, EpochBasedTrainLoop) else "iteration",
+            "planned": runner.max_epochs if _by_epoch(runner) else runner.max_iters,
+            "unit": "epoch" if _by_epoch(runner) else "iteration",
             "history": self.history,
+            "spent": self.spent,
             "ledger": hook.ledger.to_dict(),
-            "wall_s": self._earlier_s + time.perf_counter() - self._started,
-            "device": _device(),
-            "versions": {"torch": torch.__version__, "mmengine": mmengine.__version__},
+            **used,
         }
         write_text(json.dumps(record, indent=1) + "\n", Path(runner.work_dir) / RECORD)
 
@@ -138,11 +172,14 @@ def _plain_config(text: str) -> str:
 
 def _progress(runner: Runner) -> int:
     """Epochs (iterations) done."""
-    loop = runner.train_loop
-    return loop.epoch if isinstance(loop, EpochBasedTrainLoop) else loop.iter
+    return runner.train_loop.epoch if _by_epoch(runner) else runner.train_loop.iter
 
 
-def _dataset(cfg: mmengine.Config) -> str:
+def _by_epoch(runner: Runner) -> bool:
+    return isinstance(runner.train_loop, EpochBasedTrainLoop)
+
+
+def _dataset(cfg: Config) -> str:
     dataset = cfg.train_dataloader.dataset
     while "dataset" in dataset:
         dataset = dataset.dataset

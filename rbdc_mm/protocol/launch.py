@@ -15,10 +15,11 @@ from mmengine.runner import Runner
 
 from rbdc_mm.checkpoint.arch_of import is_distilling, plain_model, without_projections
 from rbdc_mm.checkpoint.files import load_file
+from rbdc_mm.checkpoint.identity import identity
 from rbdc_mm.data import check_data
 from rbdc_mm.models.cost_of import build_on_meta
 from rbdc_mm.protocol.dry_run import evaluator_problems, missing_checkpoints
-from rbdc_mm.protocol.store import claim, identity, is_finished, latest_checkpoint
+from rbdc_mm.protocol.store import claim, is_finished, latest_checkpoint
 from rbdc_mm.records import RECORD
 
 

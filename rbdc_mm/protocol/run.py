@@ -13,6 +13,7 @@ from mmengine import Config
 from mmengine.dist import barrier, is_main_process
 
 from rbdc_mm.checkpoint.files import hash_of_file
+from rbdc_mm.checkpoint.identity import hash_of, identity
 from rbdc_mm.cost import format_flops
 from rbdc_mm.data import check_data, num_train_samples
 from rbdc_mm.protocol.catalog import protocol_of
@@ -20,7 +21,7 @@ from rbdc_mm.protocol.dry_run import check_growth
 from rbdc_mm.protocol.launch import init_distributed, train
 from rbdc_mm.protocol.plan import Plan, Stage
 from rbdc_mm.protocol.stage_config import stage_config
-from rbdc_mm.protocol.store import check_claim, hash_of, identity, is_finished
+from rbdc_mm.protocol.store import check_claim, is_finished
 from rbdc_mm.registry import RUNNERS
 
 
@@ -35,7 +36,7 @@ class PreparedStage:
     Attributes:
         stage: from the plan.
         cfg: its own plain config.
-        identity: see ``store.identity``.
+        identity: see ``checkpoint.identity``.
         parents: hashes of what it needs: its parents, teachers and learned operator.
     """
 

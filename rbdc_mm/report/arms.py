@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import pandas as pd
 
-from rbdc_mm.report.collect import COCO_METRICS, HEADLINES, METRICS, say
+from rbdc_mm.report.collect import say
+from rbdc_mm.report.runs import COCO_METRICS, HEADLINES, METRICS
 
 TARGET_ROLES = ("run", "target")  # leaves and nodes are means to an end
 
 # What runs have in common. Seeds of one setting cost the same to the FLOP; four digits of the
 # total forgive an iteration that was lost with a killed run and repeated.
-SAME = ["kind", "dataset", "params_m", "gmacs_per_sample", "method", "config", "role", "epochs",
-        "total_key"]  # fmt: skip
+SAME = ["kind", "dataset", "num_classes", "architecture", "params_m", "gmacs_per_sample", "method",
+        "operator", "config", "config_hash", "role", "epochs", "total_key"]  # fmt: skip
 _COSTS = ["own_pflops", "with_teachers_pflops", "pretraining_pflops", "total_pflops"]
 
 

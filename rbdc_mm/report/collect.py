@@ -1,60 +1,37 @@
-"""From work dirs to a table with one row per finished run. Reads ``run.json`` alone."""
+"""From run files, or from what an aggregate wrote of them, to tables of runs."""
 
 from __future__ import annotations
 
-import json
 import math
-import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from rbdc_mm.cost import CONVENTION, Ledger
-from rbdc_mm.records import RECORD, SCHEMA
+from rbdc_mm.report.read import find_records, read_record
+from rbdc_mm.report.runs import (
+    COCO_METRICS,
+    COLUMNS,
+    CURVE_COLUMNS,
+    HEADLINES,
+    METRICS,
+    ROWS,
+    STAGE_COLUMNS,
+    TEXTS,
+    Runs,
+    read_written,
+)
 
-# Column -> metric as mmpretrain and mmdet call it, and what turns it into percent.
-METRICS = {
-    "top1": ("accuracy/top1", 1.0),
-    "bbox_mAP": ("coco/bbox_mAP", 100.0),
-    "bbox_mAP_50": ("coco/bbox_mAP_50", 100.0),
-    "segm_mAP": ("coco/segm_mAP", 100.0),
-    "segm_mAP_50": ("coco/segm_mAP_50", 100.0),
-}
-# COCO's twelve numbers for boxes and for masks, as mmdet calls them (its metric_items choose which
-# are measured): column -> metric. Of the last evaluation, where a run has them.
-COCO_NUMBERS = ("mAP", "mAP_50", "mAP_75", "mAP_s", "mAP_m", "mAP_l", "AR@100", "AR@300", "AR@1000",
-                "AR_s@1000", "AR_m@1000", "AR_l@1000")  # fmt: skip
-COCO_METRICS = {
-    f"{task}_{number}": f"coco/{task}_{number}"
-    for task in ("bbox", "segm")
-    for number in COCO_NUMBERS
-    if f"{task}_{number}" not in METRICS
-}
-HEADLINES = {"classification": "top1", "detection": "bbox_mAP"}  # kind -> what it is judged by
-
-_PLAIN = ["run", "kind", "method", "config", "dataset", "seed", "stage", "role", "params_m",
-          "gmacs_per_sample", "epochs", "num_iters"]  # fmt: skip
-_COSTS = ["own_pflops", "with_teachers_pflops", "pretraining_pflops", "total_pflops",
-          "total_is_lower_bound"]  # fmt: skip
-COLUMNS = [*_PLAIN, *METRICS, *(f"best_{m}" for m in METRICS), *_COSTS,
-           "wall_s", "device", "path", "run_id", "parents", "left_out"]  # fmt: skip
 _ORDER = ["kind", "dataset", "params_m", "method", "config", "role", "total_pflops", "seed",
           "run_id"]  # fmt: skip
 
-_TEXT, _NUMBER, _MAYBE_TEXT = (str,), (int, float), (str, type(None))
-_FIELDS = {
-    "finished": (bool,), "name": _TEXT, "config": _MAYBE_TEXT, "method": _MAYBE_TEXT,
-    "stage": (dict, type(None)), "dataset": _TEXT, "seed": (int, type(None)), "num_params": (int,),
-    "macs_per_sample": (int,), "progress": (int,), "unit": _TEXT, "history": (dict,),
-    "ledger": (dict,), "wall_s": _NUMBER, "device": _TEXT,
-}  # fmt: skip
 
-
-def collect(paths: Iterable[str | Path]) -> pd.DataFrame:
-    """One row per finished run under the given folders, sorted.
+def collect(paths: Iterable[str | Path]) -> Runs:
+    """The runs under the given folders, sorted.
 
     Accuracies and APs are in percent: those of the last evaluation, and under ``best_`` the best
     of all; the rest of COCO's twelve numbers have columns where a run has them. Costs are in PFLOPs
@@ -66,12 +43,42 @@ def collect(paths: Iterable[str | Path]) -> pd.DataFrame:
     Said on stderr: unfinished runs, broken files, runs that are left out of means.
 
     Args:
-        paths: work dirs, searched recursively, or run files.
+        paths: work dirs, searched recursively; run files; or what an earlier aggregate wrote:
+            folders that hold ``rows.csv``, or that file.
 
     Raises:
         ValueError: a path does not exist, or there is no finished run under any.
     """
     paths = [Path(path) for path in paths]
+    written = [p if p.name == ROWS else p / ROWS for p in paths]
+    written = [p for p in written if p.is_file()]
+    others = [p for p in paths if p not in written and p / ROWS not in written]
+    parts = [read_written(path) for path in written]
+    if others or not parts:
+        parts.append(_from_records(others))
+    known: set[str] = set()
+    fresh = []
+    for part in reversed(parts):  # a run's own file says the latest
+        chosen = ~part.rows["run_id"].isin(known)
+        fresh.append(part if chosen.all() else _only(part, set(part.rows["run_id"][chosen])))
+        known |= set(part.rows["run_id"])
+    frames = ([getattr(part, f.name) for part in fresh] for f in fields(Runs))
+    rows, curves, stages, unfinished = (_concatenated(parts) for parts in frames)
+    for _, row in rows[rows["left_out"] != ""].iterrows():
+        if row["role"] != "operator":
+            say(f"left out of all means: {row['run']} ({row['path']}): {row['left_out']}")
+    more = [column for column in COCO_METRICS if column in rows]
+    rows = rows[[*COLUMNS, *more]].sort_values(_ORDER, kind="stable", ignore_index=True)
+    place = {run_id: n for n, run_id in enumerate(rows["run_id"])}
+    curves, stages = (
+        frame.sort_values("run_id", key=lambda ids: ids.map(place), kind="stable",
+                          ignore_index=True)
+        for frame in (curves, stages)
+    )  # fmt: skip
+    return Runs(rows, curves, stages, unfinished)
+
+
+def _from_records(paths: list[Path]) -> Runs:
     files = find_records(paths)
     records: dict[str, tuple[Path, dict[str, Any], Ledger]] = {}
     num_broken = num_copies = 0
@@ -89,65 +96,45 @@ def collect(paths: Iterable[str | Path]) -> pd.DataFrame:
     if num_copies:
         say(f"copies of runs merged by run id: {num_copies} (the furthest state of each counts)")
     done = [entry for entry in records.values() if entry[1]["finished"]]
-    unfinished = len(records) - len(done)
-    if unfinished:
-        names = [str(path.parent) for path, record, _ in records.values() if not record["finished"]]
-        more = f", and {unfinished - 3} more" if unfinished > 3 else ""
-        say(f"unfinished runs left out: {unfinished} ({', '.join(names[:3])}{more})")
+    running = [entry for entry in records.values() if not entry[1]["finished"]]
+    if running:
+        names = [str(path.parent) for path, _, _ in running]
+        more = f", and {len(running) - 3} more" if len(running) > 3 else ""
+        say(f"unfinished runs left out: {len(running)} ({', '.join(names[:3])}{more})")
     if not done:
         raise ValueError(
-            f"no finished run under {_list(paths)}: {unfinished} unfinished, {num_broken} broken. "
-            "Finish one with tools/train.py"
+            f"no finished run under {_list(paths)}: {len(running)} unfinished, {num_broken} "
+            "broken. Finish one with tools/train.py"
         )
-    rows = [_row(path, record, ledger) for path, record, ledger in done]
-    for row in rows:
-        if row["left_out"] and row["role"] != "operator":
-            say(f"left out of all means: {row['run']} ({row['path']}): {row['left_out']}")
+    curves = [point for entry in done for point in _curve(*entry[1:])]
+    stages = [stage for _, _, ledger in done for stage in _stages(ledger)]
+    return Runs(
+        _frame([_row(*entry) for entry in done]),
+        pd.DataFrame(curves, columns=CURVE_COLUMNS),
+        pd.DataFrame(stages, columns=STAGE_COLUMNS),
+        _frame([_row(*entry) for entry in running]),
+    )
+
+
+def _frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
     more = [column for column in COCO_METRICS if any(column in row for row in rows)]
     frame = pd.DataFrame(rows, columns=[*COLUMNS, *more])
-    return frame.sort_values(_ORDER, kind="stable", ignore_index=True)
+    texts = [column for column in COLUMNS if column in TEXTS]
+    return frame.astype({c: object for c in texts}).fillna(dict.fromkeys(texts, ""))
 
 
-def find_records(paths: Iterable[Path]) -> list[Path]:
-    """Every run file under the paths, each once, sorted; see ``collect``."""
-    paths, found = list(paths), {}
-    for path in paths:
-        if not path.exists():
-            raise ValueError(f"{path} does not exist: wanted work dirs to look for {RECORD} in")
-        if path.is_file():
-            found.setdefault(path.resolve(), path)
-        for folder, _, names in os.walk(path):
-            if RECORD in names:
-                file = Path(folder) / RECORD
-                found.setdefault(file.resolve(), file)
-    if not found:
-        raise ValueError(
-            f"no {RECORD} under {_list(paths)}: every run of tools/train.py whose config has "
-            "RunRecordHook leaves one (default_hooks.record, as in all configs of this suite)"
-        )
-    return sorted(found.values())
+def _only(runs: Runs, run_ids: set[str]) -> Runs:
+    frames = (getattr(runs, f.name) for f in fields(Runs))
+    return Runs(*(frame[frame["run_id"].isin(run_ids)] for frame in frames))
 
 
-def read_record(path: Path) -> tuple[dict[str, Any], Ledger]:
-    """A run file and its ledger, checked.
+def _concatenated(frames: list[pd.DataFrame]) -> pd.DataFrame:
+    filled = [frame for frame in frames if not frame.empty] or frames[:1]
+    return pd.concat(filled, ignore_index=True)
 
-    Raises:
-        ValueError: not JSON, another schema, or fields that are missing or of a wrong type.
-    """
-    record = json.loads(path.read_text(encoding="utf-8"))
-    if not isinstance(record, dict):
-        raise ValueError(f"wanted a JSON object, got {type(record).__name__}")
-    if record.get("schema") != SCHEMA:
-        raise ValueError(f"schema {record.get('schema')!r}, this version reads {SCHEMA} only")
-    wrong = [key for key, types in _FIELDS.items() if not isinstance(record.get(key, ...), types)]
-    if wrong:
-        raise ValueError(f"missing, or of a wrong type: {', '.join(wrong)}")
-    for step, metrics in record["history"].items():
-        if not step.isdecimal() or not isinstance(metrics, dict):
-            raise ValueError(f"history[{step!r}] is not the metrics of an epoch or iteration")
-        if not all(isinstance(value, _NUMBER) for value in metrics.values()):
-            raise ValueError(f"history[{step!r}] has a metric that is no number")
-    return record, Ledger.from_dict(record["ledger"], where="ledger")
+
+def _list(paths: Iterable[Path]) -> str:
+    return ", ".join(map(str, paths)) or "no folder at all"
 
 
 def say(text: str) -> None:
@@ -173,38 +160,66 @@ def _row(path: Path, record: Mapping[str, Any], ledger: Ledger) -> dict[str, Any
     history = {int(step): values for step, values in record["history"].items()}
     last = history[max(history)] if history else {}
     kind = _kind(history.values())
+    stage, memory, energy = record["stage"], record["peak_memory_bytes"], record["energy_j"]
+    by_epoch = record["unit"] == "epoch"
     row: dict[str, Any] = {
+        **{key: record[key] for key in ("operator", "architecture", "config_hash", "dataset",
+                                        "num_classes", "seed", "wall_s", "gpu_hours",
+                                        "peak_memory_of", "device", "commit", "dirty")},
         "run": record["name"],
         "kind": kind,
         "method": record["method"] or "unnamed",
-        "config": record["config"] or "",
-        "dataset": record["dataset"],
-        "seed": record["seed"],
-        "stage": record["stage"]["name"] if record["stage"] else None,
-        "role": role_of(record["stage"]),
+        "config": record["config"],
+        "stage": stage["name"] if stage else None,
+        "role": role_of(stage),
         "params_m": record["num_params"] / 1e6,
         "gmacs_per_sample": record["macs_per_sample"] / 1e9,
-        "epochs": record["progress"] if record["unit"] == "epoch" else None,
+        "epochs": record["progress"] if by_epoch else None,
         "num_iters": ledger.own.num_iters,
         "own_pflops": ledger.target_only / 1e15,
         "with_teachers_pflops": ledger.with_teachers / 1e15,
         "total_pflops": ledger.total / 1e15,
         "total_is_lower_bound": ledger.is_lower_bound,
-        "wall_s": record["wall_s"],
-        "device": record["device"],
+        "eval_pflops": ledger.own.eval_flops / 1e15,
+        "convention": ledger.convention,
+        "peak_memory_gib": None if memory is None else memory / 2**30,
+        "energy_kwh": None if energy is None else energy / 3.6e6,
+        "versions": ", ".join(f"{name} {what}" for name, what in record["versions"].items()),
         "path": str(path),
         "run_id": ledger.run_id,
         "parents": ";".join(ledger.own.parents),
-    }
+    }  # fmt: skip
     if kind == "detection":
         row["pretraining_pflops"] = (ledger.total - ledger.with_teachers) / 1e15
     for column, (key, factor) in METRICS.items():
         row[column] = _percent(last.get(key), factor)
-        earlier = [_percent(values.get(key), factor) for values in history.values()]
-        row[f"best_{column}"] = max((v for v in earlier if not math.isnan(v)), default=math.nan)
+        seen = {step: _percent(values.get(key), factor) for step, values in history.items()}
+        seen = {step: value for step, value in seen.items() if not math.isnan(value)}
+        best = max(seen, key=seen.get, default=None)
+        row[f"best_{column}"] = seen.get(best, math.nan)
+        if column == HEADLINES.get(kind) and by_epoch:
+            row["best_epoch"] = best
     row |= {c: _percent(last[key], 100.0) for c, key in COCO_METRICS.items() if key in last}
     row["left_out"] = _why_left_out(kind, last, row, ledger)
     return row
+
+
+def _curve(record: Mapping[str, Any], ledger: Ledger) -> Iterator[tuple]:
+    for step, values in sorted(record["history"].items(), key=lambda item: int(item[0])):
+        spent = record["spent"].get(step)
+        pflops = math.nan if spent is None else spent / 1e15
+        for column, (key, factor) in METRICS.items():
+            if key in values:
+                value = _percent(values[key], factor)
+                yield ledger.run_id, int(step), record["unit"], column, value, pflops
+
+
+def _stages(ledger: Ledger) -> Iterator[tuple]:
+    for entry in ledger.entries.values():
+        train = math.nan if entry.train_flops is None else entry.train_flops / 1e15
+        others = (entry.teacher_flops, entry.operator_flops, entry.eval_flops)
+        yield (ledger.run_id, entry.run_id, entry.name, train, *(x / 1e15 for x in others),
+               ";".join(entry.parents))  # fmt: skip
 
 
 def _percent(value: float | None, factor: float) -> float:
@@ -241,7 +256,3 @@ def _why_left_out(
 def _state(record: Mapping[str, Any]) -> tuple[bool, int, float]:
     """How far a run is; of several copies the furthest counts."""
     return record["finished"], record["progress"], record["wall_s"]
-
-
-def _list(paths: Iterable[Path]) -> str:
-    return ", ".join(map(str, paths)) or "no folder at all"

@@ -59,7 +59,7 @@ def aggregate(paths: Iterable[str | Path], out: str | Path) -> Aggregate:
         ValueError: no finished run (see ``collect``), or ``out`` cannot be written to.
     """
     out = Path(out)
-    rows = collect(paths)
+    rows = collect(paths).rows
     arms = arms_of(rows)
     files, tables = [_csv(rows, out / "runs.csv")], []
     for name, make, words in (

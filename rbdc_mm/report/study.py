@@ -26,6 +26,12 @@ from rbdc_mm.report.tables import classification_markdown, classification_table
 
 SEEDS = (0, 1, 2)
 CONFIGS = "configs/tiny/study_*.py"
+# Backbones of the detectors: arm, config, where its seed is set, folder of the target.
+PRETRAINED = (
+    ("scratch", "configs/tiny/resnet18_scratch_digits.py", "randomness", ""),
+    ("rbdc", "configs/tiny/resnet18_rbdc_digits.py", "protocol", "target/"),
+    ("com_pt", "configs/tiny/resnet18_compt_digits.py", "protocol", "target/"),
+)
 
 
 def study_jobs() -> list[Job]:
@@ -42,6 +48,30 @@ def study_jobs() -> list[Job]:
     return jobs
 
 
+def detector_jobs(root: Path) -> list[Job]:
+    """Mask R-CNN from every backbone and the pretraining of those, seed by seed.
+
+    A detector has its backbone's seed; one from random weights needs none.
+
+    Args:
+        root: the folder of the runs, where a detector finds its backbone.
+    """
+    jobs = []
+    for seed in SEEDS:
+        for arm, config, key, folder in PRETRAINED:
+            name = f"resnet18_{arm}/seed{seed}"
+            jobs.append(Job(name, config, (f"{key}.seed={seed}",), 1.0, folder + FINAL))
+        for arm, _, _, folder in (("random", "", "", ""), *PRETRAINED):
+            config = f"configs/tiny/mask_rcnn_r18_{arm}_digit_scenes.py"
+            options, needs = (f"randomness.seed={seed}",), ()
+            if arm != "random":
+                needs = (f"resnet18_{arm}/seed{seed}",)
+                weights = root / needs[0] / folder / FINAL
+                options += (f"model.backbone.init_cfg.checkpoint={weights}",)
+            jobs.append(Job(f"mask_rcnn_{arm}/seed{seed}", config, options, 6.0, FINAL, needs))
+    return jobs
+
+
 def study_report(paths: Iterable[str | Path], out: str | Path) -> str:
     """Rows, table and plot of a study's finished runs into the folder ``out``; returns the table.
 
@@ -49,7 +79,7 @@ def study_report(paths: Iterable[str | Path], out: str | Path) -> str:
         ValueError: no finished run (see ``collect``), or ``out`` cannot be written to.
     """
     out = Path(out)
-    rows = collect(paths)
+    rows = collect(paths).rows
     arms = arms_of(rows)
     table = classification_table(arms).sort_values("top1_mean", ascending=False)
     words = f"{classification_markdown(table)}\nMachine: {machine_words()}.\n"

@@ -1,0 +1,103 @@
+"""What a run was made of and by which code, for its record."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mmengine import Config
+
+import rbdc_mm
+from rbdc_mm.arch import Arch, ViTArch
+from rbdc_mm.checkpoint.arch_of import backbone_arch, plain_model, unscoped
+
+_PACKAGES = ("torch", "torchvision", "mmengine", "mmcv", "mmpretrain", "mmdet")
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python, of this suite and of the packages that the run has loaded."""
+    loaded = {name: sys.modules[name].__version__ for name in _PACKAGES if name in sys.modules}
+    return {"python": platform.python_version(), "rbdc_mm": rbdc_mm.__version__, **loaded}
+
+
+def code_state() -> dict[str, Any]:
+    """``commit`` and ``dirty`` (tracked files changed) of the suite's checkout.
+
+    Both are None where the suite is no git checkout of its own or there is no git.
+    """
+    root = Path(rbdc_mm.__file__).resolve().parents[1]
+    unknown = {"commit": None, "dirty": None}
+    if not (root / ".git").exists():
+        return unknown
+    try:
+        commit = _git(root, "rev-parse", "HEAD")
+        return {"commit": commit, "dirty": bool(_git(root, "status", "--porcelain", "-uno"))}
+    except (OSError, subprocess.CalledProcessError):  # no git, or one that refuses this folder
+        return unknown
+
+
+def architecture(cfg: Config) -> str:
+    """A model in words: ``'DeiT-S'``, ``'ViT 64x3'``, ``'ResNet-18 x 16'`` (base channels).
+
+    A detector: ``'MaskRCNN, ResNet-50 x 64'``; one whose backbone the growth operators do not know
+    has that backbone's type.
+    """
+    model = plain_model(cfg.model.get("target") or cfg.model)
+    backbone = model["backbone"]
+    kind, name = unscoped(model["type"]), unscoped(backbone["type"])
+    if kind == "ImageClassifier":
+        return _arch_words(backbone_arch(backbone))
+    if "depth" in backbone:
+        name = f"{name}-{backbone['depth']} x {backbone.get('base_channels', 64)}"
+    elif isinstance(arch := backbone.get("arch"), Mapping):
+        name = f"ViT {arch['embed_dims']}x{arch['num_layers']}"
+    elif arch:
+        name = f"{name} {arch}"
+    return f"{kind}, {name}"
+
+
+def config_path(cfg: Config) -> str | None:
+    """The config file, from the root of the suite's checkout; outside of that its bare name."""
+    if not cfg.filename:
+        return None
+    path, root = Path(cfg.filename).resolve(), Path(rbdc_mm.__file__).resolve().parents[1]
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name
+
+
+def num_classes(cfg: Config) -> int | None:
+    """Classes that the head tells apart; None where it has no such number."""
+    model = cfg.model.get("target") or cfg.model
+    for head in (model.get("head"), model.get("bbox_head"), model.get("roi_head")):
+        while head and "num_classes" not in head:
+            head = head.get("bbox_head")
+            head = head[0] if isinstance(head, list | tuple) else head
+        if head:
+            return head["num_classes"]
+    return None
+
+
+def operator_of(cfg: Config) -> str | None:
+    """The growth operator a run starts by, None for one that grows nothing."""
+    for hook in cfg.get("custom_hooks") or ():
+        if unscoped(hook["type"]) == "GrowthHook":
+            return hook.get("operator", "couple")
+    backbone = (cfg.model.get("target") or cfg.model).get("backbone") or {}
+    if backbone.get("parents"):
+        return "couple"
+    return "embed" if backbone.get("parent") else None
+
+
+def _arch_words(arch: Arch) -> str:
+    if isinstance(arch, ViTArch):
+        known = arch.family != "ViT"
+        return arch.family if known else f"ViT {arch.embed_dims}x{arch.num_layers}"
+    return f"ResNet-{arch.depth} x {arch.base_channels}"
+
+
+def _git(root: Path, *args: str) -> str:
+    done = subprocess.run(["git", *args], cwd=root, check=True, capture_output=True, text=True)
+    return done.stdout.strip()
