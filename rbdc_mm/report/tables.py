@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from rbdc_mm.report.arms import targets_of
-from rbdc_mm.report.collect import COCO_NUMBERS
+from rbdc_mm.report.runs import COCO_NUMBERS
 from rbdc_mm.report.savings import Saving, is_scratch, saving_at_equal_accuracy, scratch_curve
 from rbdc_mm.report.words import (
     config_words,
