@@ -2,7 +2,7 @@
 PYTHON_VENV := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test doctor demo lint
+.PHONY: help setup test doctor demo results lint
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */  make \1\t/' | expand -t 16
@@ -18,6 +18,9 @@ doctor: setup ## check versions, compiled ops and GPUs, and say what to do about
 
 demo: setup ## the whole pipeline in small: data, pretraining, detection, table and plot
 	$(PYTHON_VENV) tools/demo.py
+
+results: setup ## the tables and plots of all committed studies again, from their rows
+	$(PYTHON_VENV) tools/results.py
 
 lint: setup ## ruff: rules and formatting
 	.venv/bin/ruff check . && .venv/bin/ruff format --check .

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from rbdc_mm.data.coco_file import scan_coco
 from rbdc_mm.models.cost_of import build_on_meta
 from rbdc_mm.protocol.dry_run import check_config, missing_checkpoints
 from rbdc_mm.protocol.launch import train
-from rbdc_mm.report.collect import COCO_METRICS, COCO_NUMBERS, METRICS
+from rbdc_mm.report.runs import COCO_METRICS, COCO_NUMBERS, METRICS
 
 R18 = "configs/tiny/mask_rcnn_r18_scratch_digit_scenes.py"
 VIT = "configs/tiny/mask_rcnn_deit_b_scratch_digit_scenes.py"
@@ -337,10 +336,6 @@ def test_the_twelve_numbers_have_the_names_that_tables_look_for(digit_scenes):
     assert found["coco/bbox_mAP_l"] == -1  # no digit is that large
 
 
-@pytest.mark.skipif(
-    importlib.util.find_spec("faster_coco_eval") is None,
-    reason="faster-coco-eval, an optional package, is not installed",
-)
 def test_faster_coco_eval_says_the_same(digit_scenes):
     faster = evaluated("FasterCocoMetric", digit_scenes)
     assert faster == pytest.approx(evaluated("CocoMetric", digit_scenes), abs=1e-9)  # 3 decimals

@@ -15,15 +15,9 @@ import pytest
 
 from rbdc_mm.cost import Ledger
 from rbdc_mm.records import RECORD
-from rbdc_mm.report import (
-    ScratchCurve,
-    aggregate,
-    arms_of,
-    collect,
-    saving_at_equal_accuracy,
-)
-from rbdc_mm.report.runs import COCO_NUMBERS
-from rbdc_mm.report.savings import isotonic
+from rbdc_mm.report import aggregate, aggregate_each, arms_of, collect
+from rbdc_mm.report.frames import downstream_frame
+from rbdc_mm.report.outputs import data_sets, tables_of
 from rbdc_mm.report.words import digits, flops_unit, spread
 
 ROOT = Path(__file__).parents[1]
@@ -41,11 +35,14 @@ class Runs:
         ledger.add_iteration(1, round(tflops * TERA))
         history = {"30": {"accuracy/top1": 50.0}, "60": {"accuracy/top1": top1}}
         record = {
-            "schema": 1, "finished": True, "name": name, "config": "vit_scratch_digits.py",
+            "schema": 2, "finished": True, "name": name, "config": "vit_scratch_digits.py",
+            "config_hash": "h", "operator": None, "architecture": "ViT", "num_classes": 10,
+            "commit": "abc", "dirty": False, "planned": 60, "spent": {}, "gpu_hours": 0.0,
+            "energy_j": None, "peak_memory_bytes": 10**9, "peak_memory_of": "host",
             "method": "scratch", "stage": None, "dataset": "CustomDataset:digits", "seed": 0,
             "num_params": 314186, "macs_per_sample": 5432704, "train_flops_per_sample": 32203008,
             "progress": 60, "unit": "epoch", "history": history, "ledger": ledger.to_dict(),
-            "wall_s": 100.0, "device": "CPU", "versions": {"torch": "2"},
+            "wall_s": 100.0, "device": "CPU", "versions": {"torch": "2", "mmdet": "3"},
         } | more  # fmt: skip
         if save:
             self.write(name, json.dumps(record))
@@ -151,7 +148,7 @@ def test_unfinished_broken_and_copied_runs(runs, capsys):
     runs.add("half", 80.0, finished=False)
     runs.write("cut", text[:300])
     runs.write("list", "[1, 2]")
-    runs.write("old", text.replace('"schema": 1', '"schema": 0', 1))
+    runs.write("old", text.replace('"schema": 2', '"schema": 0', 1))
     runs.write("short", json.dumps({"schema": 1, "finished": True}))
     rows = collect([runs.root, runs.root / "good", runs.root / "good" / RECORD]).rows
     said = capsys.readouterr().err
@@ -221,7 +218,7 @@ def test_iteration_based_runs_have_no_epochs_but_an_arm(runs, tmp_path):
     runs.add("b", 92.0, unit="iteration", seed=1)
     made = aggregate([runs.root], tmp_path / "out")
     assert list(made.arms["n"]) == [2] and made.arms["epochs"].isna().all()
-    assert "91.00 ± 1.41" in made.tables[0]
+    assert "91.00 ± 1.41" in made.tables[0].to_markdown()
 
 
 def test_a_repeated_seed_is_said(runs, capsys):
@@ -231,101 +228,10 @@ def test_a_repeated_seed_is_said(runs, capsys):
     assert "seeds 3 3 repeat" in capsys.readouterr().err
 
 
-# --- savings ------------------------------------------------------------------------------------
-
-CURVE = ScratchCurve((1.0, 4.0, 16.0), (60.0, 70.0, 74.0), (2, 2, 2))
-
-
-@pytest.mark.parametrize(
-    ("accuracy", "flops", "value", "bound"),
-    [
-        (70.0, 3.0, 0.25, ""),  # on a point: 1 - 3/4
-        (65.0, 1.0, 0.5, ""),  # half-way between 1 and 4 in log FLOPs is 2
-        (72.0, 2.0, 0.75, ""),  # half-way between 4 and 16 is 8
-        (71.0, 4 * math.sqrt(2), 0.0, ""),  # a quarter of the way
-        (65.0, 3.0, -0.5, ""),  # cost more: 3 against 2
-        (74.0, 8.0, 0.5, ""),  # as good as the best: exact
-        (60.0, 0.5, 0.5, ""),  # as good as the worst: exact
-        (75.0, 8.0, 0.5, "≥"),  # better than the best: at least
-        (75.0, 24.0, -0.5, "≥"),
-    ],
-)
-def test_saving_by_hand(accuracy, flops, value, bound):
-    saving = saving_at_equal_accuracy(CURVE, accuracy, flops)
-    assert saving.value == pytest.approx(value, abs=1e-12) and saving.bound == bound
-    assert saving.note == ("cost more" if value < 0 else "")
-
-
-def test_saving_says_why_there_is_none():
-    assert str(saving_at_equal_accuracy(CURVE, 59.9, 0.1)) == "below the curve"
-    assert str(saving_at_equal_accuracy(None, 70.0, 1.0)) == "–"
-    one = ScratchCurve((2.0,), (70.0,), (1,))
-    assert str(saving_at_equal_accuracy(one, 69.0, 1.0)) == "below the curve"
-    assert str(saving_at_equal_accuracy(one, 70.0, 1.4)) == "30.0%"
-    assert str(saving_at_equal_accuracy(one, 71.0, 1.4)) == "≥ 30.0%"
-    assert str(saving_at_equal_accuracy(one, 71.0, 2.2)) == "≥ −10.0% (cost more)"
-    assert str(saving_at_equal_accuracy(one, 70.0, 1.0, flops_is_lower_bound=True)) == "≤ 50.0%"
-    both = saving_at_equal_accuracy(one, 71.0, 1.0, flops_is_lower_bound=True)
-    assert both.value is None and str(both) == "cost not fully known"
-
-
-def test_a_noisy_curve_is_made_to_rise():
-    assert isotonic([1, 3, 2, 4], [1, 1, 1, 1]) == [1, 2.5, 2.5, 4]
-    assert isotonic([1, 3, 2, 4], [1, 1, 3, 1]) == [1, 2.25, 2.25, 4]
-    assert isotonic([3, 2, 1], [1, 1, 1]) == [2, 2, 2]
-    # 70 and 68 become a plateau of 69 from 4 to 16; beyond it the curve rises again
-    curve = ScratchCurve((1.0, 4.0, 16.0, 64.0), (60.0, 70.0, 68.0, 74.0), (1, 1, 1, 1))
-    assert curve.flops_at(69.0) == 4.0  # the least that reaches it
-    assert curve.flops_at(71.5) == pytest.approx(32.0)
-    assert curve.flops_at(64.5) == pytest.approx(2.0)
-    # at the noisy top, 69.5 lies over the fit but below the best run: no lower bound is claimed
-    top = ScratchCurve((1.0, 4.0, 16.0), (60.0, 70.0, 69.0), (1, 1, 1))
-    between = saving_at_equal_accuracy(top, 69.8, 2.0)
-    assert between.value == pytest.approx(0.5) and between.bound == ""
-    assert saving_at_equal_accuracy(top, 70.5, 2.0).bound == "≥"
-
-
 # --- what comes out -----------------------------------------------------------------------------
 
 
-def test_tables_by_hand(runs, tmp_path):
-    fill(runs)
-    made = aggregate([runs.root], tmp_path / "out")
-    table = pd.read_csv(tmp_path / "out/classification.csv").set_index(["method", "epochs"])
-    rbdc = table.loc["rbdc", 42]
-    # 97.4 is 0.6 of the way from 96.2 at 1.5 TFLOPs to 98.2 at 3: 1.5 * 2**0.6 = 2.2736 TFLOPs
-    assert rbdc["saving_percent"] == pytest.approx(100 * (1 - 2.1 / (1.5 * 2**0.6)))
-    assert rbdc["percent_of_longest_scratch"] == pytest.approx(70.0)
-    assert (rbdc["own_pflops"], rbdc["total_pflops"]) == pytest.approx((0.0016, 0.0021))
-    assert table.loc[("scratch", 60), "saving_note"] == "baseline"
-    words = (tmp_path / "out/classification.md").read_text()
-    assert "97.40 ± 0.28" in words and " 7.6% |" in words and "(TFLOPs)" in words
-    assert len([li for li in words.splitlines() if li.startswith("|")]) == 2 + 3  # no leaves
-    boxes = (tmp_path / "out/detection.md").read_text()
-    line = next(li for li in boxes.splitlines() if "| RBDC" in li)
-    cells = [cell.strip() for cell in line.strip("|").split("|")]
-    assert cells[5:] == ["39.0", "69.0", "34.0", "64.0", "2.100", "5.000", "7.100", "1"]
-    rows = pd.read_csv(tmp_path / "out/runs.csv")
-    assert sorted(rows["role"].unique()) == ["leaf", "run", "target"] and len(rows) == 12
-    assert made.tables[0] == words and all(path.is_file() for path in made.files)
-    assert not list((tmp_path / "out").glob(".*"))
-
-
-def test_a_lower_bound_is_marked_in_the_tables(runs, tmp_path):
-    runs.add("scratch", 90.0, tflops=4)
-    runs.add("grown", 90.0, tflops=1, parents=[Ledger.unknown("u", "u.pth")], method="grown")
-    aggregate([runs.root], tmp_path / "out")
-    words = (tmp_path / "out/classification.md").read_text()
-    assert "≥ 1.000" in words and "≥ 25.0" in words and "≤ 75.0%" in words
-
-
-def cells_of(path: Path, needle: str) -> list[str]:
-    """The cells of the first line of a Markdown table that has ``needle``."""
-    line = next(li for li in path.read_text().splitlines() if needle in li)
-    return [cell.strip() for cell in line.strip("|").split("|")]
-
-
-def test_backbones_cost_what_their_protocol_did_and_random_ones_nothing(runs, tmp_path):
+def test_backbones_cost_what_their_protocol_did_and_random_ones_nothing(runs):
     """Pretraining is every ancestor's training; of a zoo's checkpoint nobody knows it."""
     zoo = Ledger.unknown("unknown-r50", "torchvision://resnet50")
     grown = runs.rbdc("rbdc", 97.0, tflops=1.6, leaf_tflops=0.25)
@@ -338,58 +244,129 @@ def test_backbones_cost_what_their_protocol_did_and_random_ones_nothing(runs, tm
         ("zoo", [zoo]),
     ):
         runs.detector(f"det-{method}", 0.4, 0.3, parents=parents, method=method, tflops=5)
-    aggregate([runs.root], tmp_path / "out")
     costs = ["pretraining_pflops", "finetuning_pflops", "total_pflops", "total_is_lower_bound"]
-    table = pd.read_csv(tmp_path / "out/detection.csv").set_index("method")[costs]
+    arms = arms_of(collect([runs.root]).rows)
+    table = downstream_frame(arms).set_index("method")[costs]
     assert table.loc["rbdc"].tolist() == pytest.approx([0.0021, 0.005, 0.0071, False])
     assert table.loc["com_pt"].tolist() == pytest.approx([0.0046, 0.005, 0.0096, False])
     assert table.loc["random"].tolist() == [0, 0.005, 0.005, False]
     assert table.loc["zoo"].tolist() == [0, 0.005, 0.005, True]
-    words = {
-        m: cells_of(tmp_path / "out/detection.md", f"| {m} ")[-4:-1] for m in ("random", "zoo")
-    }
-    assert words == {"random": ["0", "5.000", "5.000"], "zoo": ["≥ 0", "5.000", "≥ 5.000"]}
 
 
-def test_cocos_twelve_numbers_of_boxes_and_masks(runs, tmp_path):
-    """All that were measured; -1, COCO's word for no such objects, is no number."""
-    numbers = {name: 0.1 + n / 100 for n, name in enumerate(COCO_NUMBERS)} | {"mAP_l": -1.0}
-    for seed in (0, 1):
-        metrics = {f"coco/bbox_{k}": v if v < 0 else v + seed / 50 for k, v in numbers.items()}
-        metrics |= {"coco/segm_mAP": 0.2, "coco/segm_mAP_50": 0.3}
-        runs.detector(f"det-{seed}", 0.1, 0.2, history={"12": metrics}, seed=seed)
-    made = aggregate([runs.root], tmp_path / "out")
-    table = pd.read_csv(tmp_path / "out/detection_full.csv").set_index("task")
-    assert list(table.index) == ["box", "mask"] and list(table["n"]) == [2, 2]
-    for name, value in numbers.items():
-        got = table.loc["box", f"{name}_mean"], table.loc["box", f"{name}_std"]
-        wanted = (math.nan, math.nan) if value < 0 else (100 * value + 1, math.sqrt(2))
-        assert got == pytest.approx(wanted, nan_ok=True), name
-    assert table.loc["mask", "mAP_mean"] == 20 and math.isnan(table.loc["mask", "AR@100_mean"])
-    box, mask = (cells_of(tmp_path / "out/detection_full.md", f"| {w} ") for w in ("box", "mask"))
-    assert box[6] == "11.0 ± 1.4" and box[11:13] == ["–", "17.0 ± 1.4"] and len(box) == 19
-    assert mask[6:9] == ["20.0 ± 0.0", "30.0 ± 0.0", "–"]
-    rows = pd.read_csv(tmp_path / "out/runs.csv")
-    assert rows["bbox_AR_s@1000"].tolist() == pytest.approx([19, 21])
-    assert len(made.tables) == 1 and "box AP50" in made.tables[0]  # the short one is as it was
+PLAIN = ("rows.csv", "curves.csv", "stages.csv")
+CLASSIFIERS = ("classification", "classification_savings")
+DETECTORS = ("detection", "downstream", "detection_savings", "detection_full")
 
 
 def test_same_runs_same_bytes_and_nothing_out_of_date(runs, tmp_path):
     fill(runs)
-    out = tmp_path / "out"
-    first = {path.name: path.read_bytes() for path in aggregate([runs.root], out).files}
-    names = ["runs.csv", "accuracy_vs_flops.png", "accuracy_vs_flops.svg"]
-    kinds = ("classification", "detection", "detection_full")
-    names += [f"{kind}.{suffix}" for kind in kinds for suffix in ("csv", "md")]
-    assert sorted(first) == sorted(names)
+    out, formats = tmp_path / "out", ("md", "csv", "png", "tex")
+    first = {p.name: p.read_bytes() for p in aggregate([runs.root], out, formats=formats).files}
+    names = [f"{slug}.{kind}" for slug in CLASSIFIERS + DETECTORS for kind in ("csv", "md", "tex")]
+    plots = ("accuracy_vs_flops", "top1", "downstream")
+    names += [f"{plot}.{kind}" for plot in plots for kind in ("png", "svg", "pdf")]
+    assert sorted(first) == sorted([*PLAIN, *names])
     with matplotlib.rc_context(
         {"font.size": 20, "axes.facecolor": "black"}
     ):  # somebody's own settings
-        aggregate([runs.root], out)
+        aggregate([out], out, formats=formats)  # from what it wrote itself
     assert {path.name: path.read_bytes() for path in out.iterdir()} == first
-    aggregate([runs.root / "det-rbdc"], out)
-    left = ["runs.csv", *(name for name in names if name.startswith("detection"))]
+    aggregate([runs.root / "det-rbdc"], out, formats=("csv",))
+    left = [*PLAIN, *(f"{slug}.csv" for slug in DETECTORS)]
     assert sorted(path.name for path in out.iterdir()) == sorted(left)
+
+
+def test_rows_curves_and_stages_are_read_back_as_they_were(runs, tmp_path):
+    fill(runs)
+    made = collect([runs.root])
+    aggregate([runs.root], tmp_path, formats=("csv",))
+    again = collect([tmp_path])
+    for name in ("rows", "curves", "stages"):
+        before, after = getattr(made, name), getattr(again, name)
+        pd.testing.assert_frame_equal(before, after[before.columns], check_dtype=False)
+    runs.add("more", 90.0, seed=7)  # rows and run files together
+    assert len(collect([tmp_path, runs.root]).rows) == len(made.rows) + 1
+    (tmp_path / "rows.csv").write_text("run,kind\na,b\n")
+    with pytest.raises(ValueError, match=r"rows\.csv lacks the columns method, .*tools/aggregate"):
+        collect([tmp_path])
+
+
+def test_curves_have_the_flops_spent_until_each_evaluation(runs):
+    scratch = runs.add("long", 98.0, tflops=3.0, spent={"30": 2 * TERA, "60": 3 * TERA})
+    runs.add("old", 97.0, seed=1, spent={})
+    curves = collect([runs.root]).curves
+    mine = curves[curves["run_id"] == scratch.run_id]
+    assert mine[["step", "metric", "value", "total_pflops"]].values.tolist() == [
+        [30, "top1", 50.0, 0.002], [60, "top1", 98.0, 0.003]]  # fmt: skip
+    assert curves[curves["run_id"] != scratch.run_id]["total_pflops"].isna().all()
+
+
+def test_records_of_the_first_schema_can_be_read(runs):
+    runs.add("old", 90.0, schema=1)
+    path = runs.root / "old" / RECORD
+    record = json.loads(path.read_text())
+    for key in ("config_hash", "spent", "energy_j", "peak_memory_bytes", "commit"):
+        del record[key]
+    path.write_text(json.dumps(record))
+    row = collect([runs.root]).rows.iloc[0]
+    assert row["top1"] == 90.0 and row["config_hash"] == "" and row["commit"] == ""
+
+
+def test_what_a_run_took_and_on_what(runs):
+    runs.add("a", 90.0, gpu_hours=2.5, peak_memory_bytes=3 * 2**30, energy_j=7.2e6)
+    row = collect([runs.root]).rows.iloc[0]
+    assert (row["gpu_hours"], row["peak_memory_gib"], row["energy_kwh"]) == (2.5, 3.0, 2.0)
+    assert row["versions"] == "torch 2, mmdet 3" and row["commit"] == "abc" and not row["dirty"]
+
+
+def test_several_data_sets_are_refused_or_split(runs, tmp_path):
+    fill(runs)
+    runs.add("other", 55.0, dataset="CustomDataset:fractals")
+    with pytest.raises(ValueError, match=r"2 data sets: digits, fractals\. .*--split"):
+        aggregate([runs.root], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    aggregate_each([runs.root], tmp_path / "out", formats=("csv",))
+    folders = {"digits": CLASSIFIERS, "fractals": CLASSIFIERS, "digit_scenes": DETECTORS}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == set(folders)
+    for name, slugs in folders.items():
+        found = {path.name for path in (tmp_path / "out" / name).iterdir()}
+        assert found == {*PLAIN, *(f"{slug}.csv" for slug in slugs)}, name
+
+
+def test_numbers_of_classes_are_not_mixed(runs):
+    runs.add("ten", 90.0, num_classes=10)
+    runs.add("two", 99.0, num_classes=2, seed=1)
+    runs.add("unknown", 95.0, num_classes=None, seed=2)
+    found = data_sets(collect([runs.root]).rows)["classification"]
+    assert list(found) == ["digits-10-classes", "digits-2-classes", "digits"]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"baseline": "rbbc"}, "no finished run of baseline 'rbbc'.*the methods here are rbdc, sc"),
+        ({"formats": ("md", "doc")}, r"formats \['doc'\]: wanted some of md, csv"),
+        ({"published": "nowhere.csv"}, "cannot read nowhere.csv"),
+    ],
+)
+def test_bad_options_are_said_before_anything_is_written(runs, tmp_path, options, words):
+    fill(runs)
+    with pytest.raises(ValueError, match=words):
+        aggregate([runs.root], tmp_path / "out", **options)
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_runs_own_folder_is_no_place_for_results(runs):
+    fill(runs)
+    with pytest.raises(ValueError, match=r"is a folder of the runs themselves: give another"):
+        aggregate([runs.root], runs.root)
+    assert not (runs.root / "rows.csv").exists()
+
+
+def test_tables_at_the_end_of_a_run(runs):
+    fill(runs)
+    text = tables_of(runs.root)
+    assert "## Classification" in text and "97.40 ± 0.28" in text and "AP against FLOPs" in text
 
 
 def test_labels_of_the_plot_do_not_overlap(runs):
@@ -439,8 +416,9 @@ def tool(*args) -> subprocess.CompletedProcess:
 
 def test_the_tool_prints_tables_and_loads_no_openmmlab(runs, tmp_path):
     fill(runs)
-    done = tool(runs.root, "--out", tmp_path / "out")
+    done = tool(runs.root, "--out", tmp_path / "out", "--baseline", "scratch", "--metric", "top1")
     assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out/index.html").stat().st_size > 10**6  # with the scripts it needs
     assert "## Classification" in done.stdout and "## Detection" in done.stdout
     assert str(tmp_path / "out/accuracy_vs_flops.png") in done.stdout
 
@@ -456,3 +434,8 @@ def test_the_tool_says_errors_in_one_line(runs, tmp_path, capsys):
     assert command.main([str(runs.root), "--out", str(tmp_path / "file/out")]) == 1
     said = capsys.readouterr().err
     assert said.startswith("error: cannot write ") and said.count("\n") == 1
+    out = ["--out", str(tmp_path / "out"), "--formats", "csv"]
+    assert command.main([str(runs.root), *out, "--watch", "0"]) == 1
+    assert "--watch wants seconds" in capsys.readouterr().err
+    assert command.main([str(runs.root), *out, "--split"]) == 0
+    assert str(tmp_path / "out/digits/rows.csv") in capsys.readouterr().out

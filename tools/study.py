@@ -17,7 +17,7 @@ from pathlib import Path
 from rbdc_mm.data import make_digit_scenes, make_digits
 from rbdc_mm.report import aggregate
 from rbdc_mm.report.jobs import run_jobs
-from rbdc_mm.report.study import detector_jobs, study_jobs, study_report
+from rbdc_mm.report.study import classifier_jobs, detector_jobs
 
 
 def main() -> int:
@@ -41,13 +41,11 @@ def main() -> int:
     os.chdir(home)  # configs and data are named from there, and rows name their runs
     try:
         print(make_digits())
-        if args.study == "classifiers":
-            run_jobs(study_jobs(), root, args.workers)
-            print(study_report([root], out))
-        else:
+        if args.study == "detectors":
             print(make_digit_scenes())
-            run_jobs(detector_jobs(root), root, args.workers)
-            print(aggregate([root], out))
+        jobs = detector_jobs(root) if args.study == "detectors" else classifier_jobs()
+        run_jobs(jobs, root, args.workers)
+        print(aggregate([root], out))
     except (ValueError, RuntimeError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

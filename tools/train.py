@@ -9,6 +9,7 @@ import sys
 from mmengine import DictAction
 
 from rbdc_mm.protocol.cli import main
+from rbdc_mm.report.outputs import tables_of
 
 
 def parse_args() -> argparse.Namespace:
@@ -43,4 +44,4 @@ def parse_args() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    sys.exit(main(parse_args()))
+    sys.exit(main(parse_args(), tables_of))

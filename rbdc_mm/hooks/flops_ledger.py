@@ -17,6 +17,7 @@ from rbdc_mm.checkpoint.arch_of import is_distilling, plain_model, sources_of, t
 from rbdc_mm.checkpoint.files import load_file, read_checkpoint
 from rbdc_mm.checkpoint.ledgers import ledger_in, unknown_ledger
 from rbdc_mm.cost import Ledger, SampleCost, format_flops
+from rbdc_mm.hooks.cost_scalars import note_evaluation, note_spent
 from rbdc_mm.models.cost_of import image_size_of, model_cost, teacher_forward_flops
 from rbdc_mm.registry import HOOKS
 
@@ -37,6 +38,8 @@ class FLOPsLedgerHook(Hook):
     iteration is charged to the operator, at the cost of the config's ``model.target`` and, on each
     rank, the model's ``flops_per_iteration`` (making that target's weights, with its backward).
 
+    The totals are logged with the losses and metrics, see ``hooks.cost_scalars``.
+
     Args:
         image_size: (height, width) in pixels to count at, by default what the training pipeline
             crops to (nominal for detectors, whose images vary).
@@ -48,7 +51,8 @@ class FLOPsLedgerHook(Hook):
         teacher_flops: forward FLOPs per sample of all teachers.
     """
 
-    priority = "NORMAL"  # before CheckpointHook, so that a saved ledger holds the iteration
+    # Before CheckpointHook, so that a saved ledger holds the iteration, and before LoggerHook.
+    priority = "NORMAL"
 
     def __init__(self, image_size: tuple[int, int] | None = None) -> None:
         self.image_size = tuple(image_size) if image_size else None
@@ -111,6 +115,7 @@ class FLOPsLedgerHook(Hook):
             self.ledger.add_iteration(num_samples, flops, self.teacher_flops)
         else:
             self.ledger.add_iteration(num_samples, self.cost.train_flops)
+        note_spent(runner.message_hub, self.ledger)
 
     def after_val_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
@@ -119,6 +124,11 @@ class FLOPsLedgerHook(Hook):
         if self.ledger is not None and self.cost is not None:
             num_samples = len(data_batch["inputs"]) * get_world_size()
             self.ledger.add_eval(num_samples, self.cost.forward_flops)
+
+    def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
+        """Gives the backends of the visualiser what was spent up to this evaluation."""
+        if self.ledger is not None and self.cost is not None:
+            note_evaluation(runner, self.ledger, metrics or {})
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Saves the ledger with the weights it paid for."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from mmengine import Config
 
 import rbdc_mm
@@ -22,6 +24,28 @@ def versions() -> dict[str, str]:
     """Versions of Python, of this suite and of the packages that the run has loaded."""
     loaded = {name: sys.modules[name].__version__ for name in _PACKAGES if name in sys.modules}
     return {"python": platform.python_version(), "rbdc_mm": rbdc_mm.__version__, **loaded}
+
+
+def device() -> str:
+    """The GPUs that this process sees, else the processor: ``'8 x NVIDIA H200'``."""
+    if torch.cuda.is_available():
+        return f"{torch.cuda.device_count()} x {torch.cuda.get_device_name()}"
+    return f"{torch.get_num_threads()} of {os.cpu_count()} cores of {cpu_name()}"
+
+
+def cpu_name() -> str:
+    """What the processor calls itself, else its kind."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.is_file() else []
+    models = [line.partition(":")[2] for line in lines if line.startswith("model name")]
+    return " ".join(models[0].split()) if models else platform.processor() or platform.machine()
+
+
+def machine_words() -> str:
+    """The machine and the versions that a benchmark's figures hang on."""
+    gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ", no GPU"
+    versions = f"Python {platform.python_version()}, torch {torch.__version__}"
+    return f"{os.cpu_count()} cores of {cpu_name()}{gpu}; {versions}"
 
 
 def code_state() -> dict[str, Any]:

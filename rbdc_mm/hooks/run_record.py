@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import platform
 from pathlib import Path
 from typing import Any
 
-import torch
 from mmengine import Config
 from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.hooks import Hook
@@ -26,6 +24,7 @@ from rbdc_mm.hooks.provenance import (
     architecture,
     code_state,
     config_path,
+    device,
     num_classes,
     operator_of,
     versions,
@@ -93,7 +92,7 @@ class RunRecordHook(Hook):
             "num_classes": num_classes(cfg),
             "seed": runner.seed,
             **code_state(),
-            "device": _device(),
+            "device": device(),
             "versions": versions(),
         }
         self._meter = ResourceMeter()
@@ -184,9 +183,3 @@ def _dataset(cfg: Config) -> str:
     while "dataset" in dataset:
         dataset = dataset.dataset
     return f"{dataset.type}:{Path(dataset.get('data_root') or '').name}"
-
-
-def _device() -> str:
-    if torch.cuda.is_available():
-        return f"{torch.cuda.device_count()} x {torch.cuda.get_device_name()}"
-    return f"CPU {platform.machine()}, {torch.get_num_threads()} threads"

@@ -7,9 +7,11 @@ import logging
 import os
 import sys
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 
 from mmengine import Config
+from mmengine.dist import is_main_process
 
 from rbdc_mm.protocol.dry_run import (
     check_config,
@@ -19,12 +21,18 @@ from rbdc_mm.protocol.dry_run import (
 )
 from rbdc_mm.protocol.launch import apply_options, train
 from rbdc_mm.protocol.run import make_plan, prepare, run_protocol
+from rbdc_mm.records import RECORD
 
 INTERRUPTED = 130  # the shell's code for Ctrl-C
 
 
-def main(args: argparse.Namespace) -> int:
-    """Runs what ``args`` ask for; returns the exit code. User errors are printed in one piece."""
+def main(args: argparse.Namespace, tables: Callable[[Path], str]) -> int:
+    """Runs what ``args`` ask for; returns the exit code. User errors are printed in one piece.
+
+    Args:
+        args: see tools/train.py.
+        tables: makes what is printed at the end, from the work dir.
+    """
     os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
     is_protocol = False
     try:
@@ -45,10 +53,14 @@ def main(args: argparse.Namespace) -> int:
             raise ValueError("--resume CHECKPOINT is for plain configs: a protocol knows its own")
         if args.dry_run:
             dry_run(cfg)
-        elif is_protocol:
+            return 0
+        if is_protocol:
             run_protocol(cfg, only=args.only)
         elif not train(cfg, resume=args.resume):
             print(f"{cfg.work_dir} has finished with this very config: nothing to do")
+        work_dir = Path(cfg.work_dir)
+        if is_main_process() and any(work_dir.rglob(RECORD)):  # other configs may leave none
+            print(tables(work_dir))
     except (ValueError, FileNotFoundError) as error:
         frames = traceback.extract_tb(error.__traceback__)
         if any("mmengine" in frame.filename for frame in frames):

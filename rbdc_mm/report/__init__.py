@@ -6,15 +6,15 @@ imported from their own module.
 
 from rbdc_mm.report.arms import arms_of
 from rbdc_mm.report.collect import collect
-from rbdc_mm.report.outputs import Aggregate, aggregate
-from rbdc_mm.report.savings import Saving, ScratchCurve, saving_at_equal_accuracy
+from rbdc_mm.report.outputs import FORMATS, Aggregate, aggregate, aggregate_each
+from rbdc_mm.report.runs import Runs
 
 __all__ = [
+    "FORMATS",
     "Aggregate",
-    "Saving",
-    "ScratchCurve",
+    "Runs",
     "aggregate",
+    "aggregate_each",
     "arms_of",
     "collect",
-    "saving_at_equal_accuracy",
 ]

@@ -51,8 +51,8 @@ def collect(paths: Iterable[str | Path]) -> Runs:
     """
     paths = [Path(path) for path in paths]
     written = [p if p.name == ROWS else p / ROWS for p in paths]
+    others = [p for p, rows in zip(paths, written, strict=True) if not rows.is_file()]
     written = [p for p in written if p.is_file()]
-    others = [p for p in paths if p not in written and p / ROWS not in written]
     parts = [read_written(path) for path in written]
     if others or not parts:
         parts.append(_from_records(others))
@@ -60,7 +60,7 @@ def collect(paths: Iterable[str | Path]) -> Runs:
     fresh = []
     for part in reversed(parts):  # a run's own file says the latest
         chosen = ~part.rows["run_id"].isin(known)
-        fresh.append(part if chosen.all() else _only(part, set(part.rows["run_id"][chosen])))
+        fresh.append(part if chosen.all() else part.only(part.rows["run_id"][chosen]))
         known |= set(part.rows["run_id"])
     frames = ([getattr(part, f.name) for part in fresh] for f in fields(Runs))
     rows, curves, stages, unfinished = (_concatenated(parts) for parts in frames)
@@ -120,12 +120,9 @@ def _frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
     more = [column for column in COCO_METRICS if any(column in row for row in rows)]
     frame = pd.DataFrame(rows, columns=[*COLUMNS, *more])
     texts = [column for column in COLUMNS if column in TEXTS]
-    return frame.astype({c: object for c in texts}).fillna(dict.fromkeys(texts, ""))
-
-
-def _only(runs: Runs, run_ids: set[str]) -> Runs:
-    frames = (getattr(runs, f.name) for f in fields(Runs))
-    return Runs(*(frame[frame["run_id"].isin(run_ids)] for frame in frames))
+    others = [c for c in frame if c not in texts and frame[c].dtype == object and c != "dirty"]
+    frame = frame.astype({c: object for c in texts}).fillna(dict.fromkeys(texts, ""))
+    return frame.astype(dict.fromkeys(others, float))  # None is NaN
 
 
 def _concatenated(frames: list[pd.DataFrame]) -> pd.DataFrame:
@@ -193,7 +190,7 @@ def _row(path: Path, record: Mapping[str, Any], ledger: Ledger) -> dict[str, Any
         row["pretraining_pflops"] = (ledger.total - ledger.with_teachers) / 1e15
     for column, (key, factor) in METRICS.items():
         row[column] = _percent(last.get(key), factor)
-        seen = {step: _percent(values.get(key), factor) for step, values in history.items()}
+        seen = {s: _percent(values[key], factor) for s, values in history.items() if key in values}
         seen = {step: value for step, value in seen.items() if not math.isnan(value)}
         best = max(seen, key=seen.get, default=None)
         row[f"best_{column}"] = seen.get(best, math.nan)

@@ -30,3 +30,8 @@ def write_whole(path: str | Path, write: Callable[[Path], object]) -> Path:
             "be made and written to"
         ) from error
     return path
+
+
+def write_text(text: str, path: str | Path) -> Path:
+    """``write_whole`` of a text in UTF-8."""
+    return write_whole(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))

@@ -11,10 +11,13 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
 
+from rbdc_mm.report.curves import isotonic
+
 BESIDE = 4.5  # points
 _NEAR, _STEPS = 7.0, (1.0, 1.8, 2.8, 4.0, 5.5)  # points from the mark; then further away
 _PAD = 1.5  # pixels around a label's box
 _MARK = 5.0  # pixels: half of what a mark covers
+_LINE = 9.5  # points: height of a label in a column
 _LEADER = dict(arrowstyle="-", lw=0.5, shrinkA=1, shrinkB=4)  # from a label that had to move away
 _Place = tuple[float, float, str, str]
 # (dx, dy, horizontal, vertical alignment), those that read best first.
@@ -71,6 +74,31 @@ def place_labels(
         texts.append(_write(axes, label, _PLACES[n], step, leader=step > 2))
         taken.append(box)
     return texts
+
+
+def list_labels(axes: Axes, labels: Sequence[Label]) -> list[Text]:
+    """Writes the labels in a column to the right of the axes, each joined to its mark by a line.
+
+    For more labels than find room beside their marks. In order of height, as near to their marks'
+    as a line of text each allows. Call it as ``place_labels``.
+    """
+    labels = sorted(labels, key=lambda label: -label.y)
+    line = _LINE * axes.figure.dpi / 72
+    heights = axes.transData.transform([(label.x, label.y) for label in labels])[:, 1]
+    # never rising, with a line between any two: a monotone fit of what is left without the lines
+    lines = line * np.arange(len(labels))
+    heights = -isotonic(-(heights + lines), np.ones(len(labels))) - lines
+    width, tall = axes.figure.bbox.size
+    right = axes.get_window_extent().x1 + 14 * axes.figure.dpi / 72
+    return [
+        axes.annotate(
+            label.text, (label.x, label.y), (right / width, height / tall),
+            textcoords="figure fraction",
+            va="center", color=label.colour, size=7, zorder=6, annotation_clip=False,
+            arrowprops=_LEADER | {"color": label.colour, "relpos": (0, 0.5)},
+        )
+        for label, height in zip(labels, heights, strict=True)
+    ]  # fmt: skip
 
 
 def _write(axes: Axes, label: Label, place: _Place, step: float, leader: bool) -> Text:

@@ -1,30 +1,39 @@
-"""Everything that aggregating leaves: tables as CSV and Markdown, plots, and what to print."""
+"""Everything that aggregating leaves: what is known of the runs, tables, plots, a page."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
-from rbdc_mm.report.arms import arms_of
+import rbdc_mm
+from rbdc_mm.report.all_tables import report_tables
+from rbdc_mm.report.arms import TARGET_ROLES, arms_of
 from rbdc_mm.report.collect import collect
-from rbdc_mm.report.files import write_whole
+from rbdc_mm.report.curves import SCRATCH, check_baseline
+from rbdc_mm.report.detection_plot import detection_figure
+from rbdc_mm.report.dot_plot import dot_figure
+from rbdc_mm.report.files import write_text
+from rbdc_mm.report.latex import to_latex
+from rbdc_mm.report.page import write_page
+from rbdc_mm.report.page.build import NAME as PAGE
 from rbdc_mm.report.plots import accuracy_figure
+from rbdc_mm.report.published import read_published
+from rbdc_mm.report.runs import HEADLINES, ROWS, Runs, read_written, write_csv, write_runs
 from rbdc_mm.report.style import paper_style, save_figure
-from rbdc_mm.report.tables import (
-    classification_markdown,
-    classification_table,
-    detection_full_markdown,
-    detection_full_table,
-    detection_markdown,
-    detection_table,
-)
+from rbdc_mm.report.table import Table
+from rbdc_mm.report.words import dataset_words
 
-_PLOT = "accuracy_vs_flops"
-_NAMES = ["runs.csv", "classification.csv", "classification.md", "detection.csv", "detection.md",
-          "detection_full.csv", "detection_full.md", f"{_PLOT}.png", f"{_PLOT}.svg"]  # fmt: skip
+FORMATS = ("md", "csv", "tex", "html", "png")
+_TABLES = ("classification", "classification_savings", "classification_curves", "family",
+           "detection", "downstream", "detection_savings", "detection_curves",
+           "detection_full")  # fmt: skip
+_PLOTS = {"accuracy_vs_flops": accuracy_figure, "top1": dot_figure, "downstream": detection_figure}
+_PRINTED = ("classification", "classification_savings", "family", "detection", "downstream")
+_PICTURES = {"png": ["png", "svg"], "tex": ["pdf"]}  # a paper wants its figures as PDF
 
 
 @dataclass(frozen=True)
@@ -32,61 +41,176 @@ class Aggregate:
     """What ``aggregate`` found and wrote.
 
     Attributes:
-        rows: one per finished run, see ``collect``.
+        runs: see ``collect``.
         arms: means over seeds, see ``arms_of``.
-        tables: in Markdown, those there are runs for, but for the widest.
+        tables: for people, those there are runs for.
         files: everything written.
     """
 
-    rows: pd.DataFrame
+    runs: Runs
     arms: pd.DataFrame
-    tables: list[str]
+    tables: list[Table]
     files: list[Path]
 
     def __str__(self) -> str:
+        tables = [table.to_markdown() for table in self.tables if table.slug in _PRINTED]
         written = [f"  {path}" for path in self.files]
-        found = f"{len(self.rows)} finished runs; written:"
-        return "\n".join([*self.tables, found, *written])
+        return "\n".join([*tables, f"{len(self.runs.rows)} finished runs; written:", *written])
 
 
-def aggregate(paths: Iterable[str | Path], out: str | Path) -> Aggregate:
-    """Tables and a plot of all finished runs under ``paths``, into the folder ``out``.
+def aggregate(
+    paths: Iterable[str | Path],
+    out: str | Path,
+    *,
+    baseline: str | None = None,
+    metric: str | None = None,
+    formats: Sequence[str] = FORMATS,
+    published: str | Path | None = None,
+) -> Aggregate:
+    """Tables, plots and a page of all finished runs under ``paths``, into the folder ``out``.
 
-    The same runs give the same bytes. Files of an earlier call that has runs this one has not are
-    removed from ``out``, so that nothing there is out of date.
+    ``rows.csv``, ``curves.csv`` and ``stages.csv`` are always written: all else is made of these
+    alone, so that the same command on ``out`` gives the same bytes. Files of an earlier call that
+    this one has no use for are removed from ``out``.
+
+    Args:
+        paths: see ``collect``.
+        out: folder for what is made.
+        baseline: the method that others are held against; by default ``'scratch'``, which may be
+            missing.
+        metric: ``'top1'``, ``'bbox_mAP'`` or ``'segm_mAP'``: what savings are measured at, instead
+            of the headline of each kind of runs.
+        formats: of ``FORMATS``; ``'png'`` gives SVGs too, ``'tex'`` PDFs of the plots.
+        published: a file of published rows (see ``read_published``) for the page.
 
     Raises:
-        ValueError: no finished run (see ``collect``), or ``out`` cannot be written to.
+        ValueError: no finished run; no run of the baseline; targets of one kind on different data
+            sets or with different numbers of classes, which no one table may mix (see
+            ``aggregate_each``); ``out`` cannot be written to.
     """
-    out = Path(out)
-    rows = collect(paths).rows
-    arms = arms_of(rows)
-    files, tables = [_csv(rows, out / "runs.csv")], []
-    for name, make, words in (
-        ("classification", classification_table, classification_markdown),
-        ("detection", detection_table, detection_markdown),
-        ("detection_full", detection_full_table, detection_full_markdown),
-    ):
-        table = make(arms)
-        if table.empty:
-            continue
-        files += [_csv(table, out / f"{name}.csv"), _text(words(table), out / f"{name}.md")]
-        if name != "detection_full":  # too wide for a terminal
-            tables.append(words(table))
+    unknown = [name for name in formats if name not in FORMATS]
+    if unknown or not formats:
+        raise ValueError(f"formats {unknown or 'are none'}: wanted some of {', '.join(FORMATS)}")
+    runs = collect(_apart(paths, out))
+    mixed = [names for names in data_sets(runs.rows).values() if len(names) > 1]
+    if mixed:
+        raise ValueError(
+            f"runs on {len(mixed[0])} data sets: {', '.join(mixed[0])}. One table would mix what "
+            "cannot be compared: give the work dirs of one of them, or --split for a folder each"
+        )
+    return _write(
+        runs, Path(out), baseline=baseline, metric=metric, formats=formats, published=published
+    )
+
+
+def aggregate_each(paths: Iterable[str | Path], out: str | Path, **options) -> list[Aggregate]:
+    """As ``aggregate``, with a folder below ``out`` for every data set and number of classes."""
+    runs = collect(_apart(paths, out))
+    chosen: dict[str, list[str]] = {}
+    for names in data_sets(runs.rows).values():
+        for name, run_ids in names.items():
+            chosen[name] = [*chosen.get(name, ()), *run_ids]
+    return [
+        _write(runs.only(run_ids), Path(out) / name, **options) for name, run_ids in chosen.items()
+    ]
+
+
+def tables_of(path: str | Path) -> str:
+    """The tables of the finished runs under one folder, in Markdown; nothing is written."""
+    runs = collect([path])
+    arms = arms_of(runs.rows)
+    exact = report_tables(runs, arms) if len(arms) else []
+    return "\n".join(one.table.to_markdown() for one in exact if one.table.slug in _PRINTED)
+
+
+def data_sets(rows: pd.DataFrame) -> dict[str, dict[str, list[str]]]:
+    """Kind of runs -> each data set that its targets were trained on -> run ids, of all roles.
+
+    One name may stand for several numbers of classes: they are then part of it.
+    """
+    found: dict[str, dict[str, list[str]]] = {}
+    names = rows["dataset"].map(dataset_words)
+    for kind in HEADLINES:
+        of_kind = rows["kind"] == kind
+        targets = of_kind & rows["role"].isin(TARGET_ROLES)
+        classes = rows["num_classes"][targets].groupby(names[targets]).nunique()  # of those known
+        several = names.isin(classes.index[classes > 1]) & rows["num_classes"].notna()
+        labels = names.copy()
+        classes_words = rows["num_classes"][several].map("-{:.0f}-classes".format)
+        labels[several] = names[several] + classes_words
+        for label in dict.fromkeys(labels[targets]):
+            ids = rows["run_id"][of_kind & (labels == label)]
+            found.setdefault(kind, {})[label] = list(ids)
+    return found
+
+
+def _write(
+    runs: Runs,
+    out: Path,
+    *,
+    baseline: str | None = None,
+    metric: str | None = None,
+    formats: Sequence[str] = FORMATS,
+    published: str | Path | None = None,
+) -> Aggregate:
+    arms = arms_of(runs.rows)
+    if baseline is not None:
+        check_baseline(arms, baseline)
+    papers = None if published is None else read_published(published)
+    files = write_runs(runs, out)
+    runs = read_written(out / ROWS)  # to the digits that are written, so that they give the rest
+    arms = arms_of(runs.rows)
+    baseline = baseline or SCRATCH
+    exact = report_tables(runs, arms, baseline, metric) if len(arms) else []
+    tables = [one.table for one in exact]
+    if "csv" in formats:
+        files += [write_csv(one.frame, out / f"{one.table.slug}.csv") for one in exact]
+    root = way_to_root(out)
+    for table in tables:
+        if "md" in formats:
+            files.append(write_text(table.to_markdown(root), out / f"{table.slug}.md"))
+        if "tex" in formats:
+            files.append(write_text(to_latex(table), out / f"{table.slug}.tex"))
+    files += _plots(runs, arms, out, formats)
+    if "html" in formats:
+        files.append(write_page(runs, arms, out, published=papers, baseline=baseline))
+    _remove_old(out, files)
+    return Aggregate(runs, arms, tables, files)
+
+
+def _plots(runs: Runs, arms: pd.DataFrame, out: Path, formats: Sequence[str]) -> list[Path]:
+    suffixes = [suffix for name in formats for suffix in _PICTURES.get(name, ())]
+    files: list[Path] = []
     with paper_style():
-        figure = accuracy_figure(rows, arms)
-        if figure is not None:
-            files += [save_figure(figure, out / f"{_PLOT}.{kind}") for kind in ("png", "svg")]
-    for name in _NAMES:
+        for name, draw in _PLOTS.items() if suffixes else ():
+            figure = draw(runs.rows, arms)
+            if figure is not None:
+                files += [save_figure(figure, out / f"{name}.{suffix}") for suffix in suffixes]
+    return files
+
+
+def _remove_old(out: Path, files: Sequence[Path]) -> None:
+    """What an earlier call left under the names that are ours, and this one did not write."""
+    names = [f"{slug}.{suffix}" for slug in _TABLES for suffix in ("csv", "md", "tex")]
+    names += [f"{name}.{suffix}" for name in _PLOTS for suffix in ("png", "svg", "pdf")]
+    for name in [*names, PAGE]:
         if out / name not in files:
             (out / name).unlink(missing_ok=True)
-    return Aggregate(rows, arms, tables, files)
 
 
-def _csv(table: pd.DataFrame, path: Path) -> Path:
-    options = dict(index=False, float_format="%.10g", lineterminator="\n")
-    return write_whole(path, lambda temporary: table.to_csv(temporary, **options))
+def _apart(paths: Iterable[str | Path], out: str | Path) -> list[Path]:
+    """The paths; ValueError where ``out`` is a work dir, whose rows would hide its runs later."""
+    paths, out = [Path(path) for path in paths], Path(out)
+    for path in paths:
+        if path.resolve() == out.resolve() and path.is_dir() and not (path / ROWS).is_file():
+            raise ValueError(
+                f"--out {out} is a folder of the runs themselves: give another, such as "
+                f"{path / 'results'}"
+            )
+    return paths
 
 
-def _text(text: str, path: Path) -> Path:
-    return write_whole(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+def way_to_root(out: Path) -> str:
+    """From ``out`` to the checkout that holds the configs; nothing where the suite has none."""
+    root = Path(rbdc_mm.__file__).resolve().parents[1]
+    return Path(os.path.relpath(root, out)).as_posix() if (root / "configs").is_dir() else ""

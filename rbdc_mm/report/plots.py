@@ -8,16 +8,14 @@ from itertools import chain
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from matplotlib.transforms import offset_copy
 
-from rbdc_mm.report.arms import SAME, arm_keys, targets_of
-from rbdc_mm.report.labels import BESIDE, Label, place_labels
-from rbdc_mm.report.savings import SCRATCH as SCRATCH_METHOD
-from rbdc_mm.report.savings import is_scratch
-from rbdc_mm.report.style import COLOURS, MARKERS, SCRATCH, SCRATCH_MARKER
+from rbdc_mm.report.arms import targets_of
+from rbdc_mm.report.curves import PANEL, is_baseline
+from rbdc_mm.report.labels import BESIDE, Label, list_labels, place_labels
+from rbdc_mm.report.stats import seed_values
+from rbdc_mm.report.style import SCRATCH, flops_axis, looks_of
 from rbdc_mm.report.words import (
-    METHODS,
     config_words,
     dataset_words,
     digits,
@@ -34,8 +32,12 @@ _NOTE = (
     "hollow: the target's own training alone,\ndotted: what its source models add. "
     "FLOPs: forward and backward, 2 per multiply-add"
 )
+_NOTE_CROWDED = (
+    "means over seeds; their spread is in the plot of top-1 alone.\n"
+    "FLOPs: forward and backward, 2 per multiply-add"
+)
+_CROWD, _COLUMN = 8, 2.2  # arms that find room for labels beside them; inches for a column of them
 _Point = tuple[float, float]
-_SAME_PANEL = ["dataset", "params_m", "gmacs_per_sample"]
 
 
 def accuracy_figure(rows: pd.DataFrame, arms: pd.DataFrame) -> Figure | None:
@@ -48,57 +50,55 @@ def accuracy_figure(rows: pd.DataFrame, arms: pd.DataFrame) -> Figure | None:
     targets = targets_of(arms, "classification")
     if targets.empty:
         return None
-    runs = arm_keys(rows)
-    panels = list(targets.groupby(_SAME_PANEL, sort=True))
+    for column in ("top1", "total_pflops"):
+        targets[f"seeds_{column}"] = seed_values(rows, targets, column)
+    panels = list(targets.groupby(PANEL, sort=True))
     num_columns = min(len(panels), _COLUMNS)
     num_rows = math.ceil(len(panels) / num_columns)
+    crowded = max(len(arms_here) for _, arms_here in panels) > _CROWD
+    room = _COLUMN if crowded else 0.0  # inches to the right of each panel, for its labels
     # one panel alone is wider, for the note under it
-    size = (max(5.0, _PANEL[0] * num_columns), _PANEL[1] * num_rows + _FOOT)
+    size = (max(5.6, (_PANEL[0] + room) * num_columns), _PANEL[1] * num_rows + _FOOT)
+    if crowded:
+        size = (size[0], size[1] + num_rows)
     figure = Figure(figsize=size, facecolor="white", layout="constrained")
-    figure.get_layout_engine().set(rect=(0, _FOOT / size[1], 1, 1 - _FOOT / size[1]), wspace=0.05)
+    rect = (0, _FOOT / size[1], 1 - room / size[0], 1 - _FOOT / size[1])
+    figure.get_layout_engine().set(rect=rect, wspace=0.05 + room / _PANEL[0])
     grid = figure.subplots(num_rows, num_columns, squeeze=False).ravel()
-    looks = _looks(targets)
+    looks = looks_of(targets["method"])
     to_label = []
     for axes, (_, arms_here) in zip(grid, panels, strict=False):
-        to_label.append((axes, _panel(axes, arms_here, runs, looks)))
+        to_label.append((axes, _panel(axes, arms_here, looks, plain=crowded)))
     for axes in grid[len(panels) :]:
         axes.remove()
-    figure.text(0.5, 0.10 / size[1], _NOTE, size=6.5, color="#555555", ha="center", va="bottom")
+    note = _NOTE_CROWDED if crowded else _NOTE
+    figure.text(0.5, 0.10 / size[1], note, size=6.5, color="#555555", ha="center", va="bottom")
     figure.draw_without_rendering()  # settles the layout, on which the labels' places depend
     figure.set_layout_engine("none")
-    for axes, obstacles in to_label:
-        place_labels(axes, *obstacles)
+    for axes, (labels, *obstacles) in to_label:
+        list_labels(axes, labels) if crowded else place_labels(axes, labels, *obstacles)
     return figure
 
 
-def _looks(targets: pd.DataFrame) -> dict[str, tuple[str, str]]:
-    """Colour and marker of every method: the same in all panels, known ones' in all reports."""
-    known = [method for method in METHODS if method != SCRATCH_METHOD]
-    methods = known + sorted(set(targets["method"]) - set(METHODS))
-    looks = {
-        method: (COLOURS[n % len(COLOURS)], MARKERS[n % len(MARKERS)])
-        for n, method in enumerate(methods)
-    }
-    return {SCRATCH_METHOD: (SCRATCH, SCRATCH_MARKER), **looks}
-
-
 def _panel(
-    axes: Axes, arms: pd.DataFrame, runs: pd.DataFrame, looks: dict[str, tuple[str, str]]
+    axes: Axes, arms: pd.DataFrame, looks: dict[str, tuple[str, str]], *, plain: bool
 ) -> tuple[list[Label], list[_Point], list[_Point], list[list[_Point]]]:
-    """Draws one panel; returns its labels and what they must not cover, see ``place_labels``."""
+    """Draws one panel; returns its labels and what they must not cover, see ``place_labels``.
+
+    A plain one has means alone.
+    """
     unit, factor = flops_unit(arms["total_pflops"])
     labels, marks, beside, lines = [], [], [], []
     names = _names(arms, unit, factor)
-    scratch = arms[is_scratch(arms)].sort_values("total_pflops")
+    scratch = arms[is_baseline(arms)].sort_values("total_pflops")
     if len(scratch) > 1:
         lines.append(list(zip(factor * scratch["total_pflops"], scratch["top1_mean"], strict=True)))
         axes.plot(*zip(*lines[-1], strict=True), color=SCRATCH, lw=1.0, zorder=2)
     for n, arm in arms.iterrows():
         colour, marker = looks[arm["method"]]
         x, y = factor * arm["total_pflops"], arm["top1_mean"]
-        seeds = _runs_of(arm, runs)
-        points = list(zip(factor * seeds["total_pflops"], seeds["top1"], strict=True))
-        if len(points) > 1:
+        points = list(zip(factor * arm["seeds_total_pflops"], arm["seeds_top1"], strict=True))
+        if len(points) > 1 and not plain:
             shifted = offset_copy(axes.transData, axes.figure, x=BESIDE, units="points")
             axes.plot(*zip(*points, strict=True), marker, color=colour, ms=2.8, mew=0, alpha=0.7,
                       transform=shifted, zorder=3)  # fmt: skip
@@ -109,7 +109,7 @@ def _panel(
         axes.plot(x, y, marker, color=colour, ms=6.5, mec="white", mew=0.6, zorder=5)
         marks.append((x, y))
         own = factor * arm["own_pflops"]
-        if own < x * (1 - 1e-6):
+        if own < x * (1 - 1e-6) and not plain:
             axes.plot([own, x], [y, y], ":", color=colour, lw=1.0, zorder=2)
             axes.plot(own, y, marker, ms=5.5, mfc="white", mec=colour, mew=1.0, zorder=4)
             marks.append((own, y))
@@ -118,14 +118,6 @@ def _panel(
     _dress(axes, arms, unit, [x for x, _ in marks], [y for _, y in chain(marks, beside, *lines)])
     labels.sort(key=lambda label: label.colour != SCRATCH)  # the baseline's places come first
     return labels, marks, beside, lines
-
-
-def _runs_of(arm: pd.Series, runs: pd.DataFrame) -> pd.DataFrame:
-    chosen = pd.Series(True, index=runs.index)
-    for column in SAME:
-        same = runs[column].isna() if pd.isna(arm[column]) else runs[column] == arm[column]
-        chosen &= same
-    return runs[chosen]
 
 
 def _names(arms: pd.DataFrame, unit: str, factor: float) -> dict[int, str]:
@@ -147,18 +139,9 @@ def _names(arms: pd.DataFrame, unit: str, factor: float) -> dict[int, str]:
 
 def _dress(axes: Axes, arms: pd.DataFrame, unit: str, xs: list[float], ys: list[float]) -> None:
     first = arms.iloc[0]
-    axes.set_xscale("log")
-    middle, reach = math.sqrt(min(xs) * max(xs)), max(math.sqrt(max(xs) / min(xs)), 1.3) ** 1.3
-    axes.set_xlim(middle / reach, middle * reach)
+    flops_axis(axes, xs)
     room = max(0.18 * (max(ys) - min(ys)), 0.3)
     axes.set_ylim(min(ys) - room, max(ys) + room)
-    decades = 2 * math.log10(reach)
-    subs = (1, 1.5, 2, 3, 4, 5, 6, 8) if decades < 0.9 else (1, 2, 5) if decades < 2.5 else (1,)
-    axes.xaxis.set_major_locator(LogLocator(10, subs=subs))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: _tick(x)))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.grid(color="#EBEBEB", lw=0.6)
-    axes.set_axisbelow(True)
     axes.set_xlabel(f"total training FLOPs, source models included ({unit})")
     axes.set_ylabel("top-1 (%)")
     axes.set_title(dataset_words(first["dataset"]), loc="left", weight="bold", pad=16)
@@ -167,9 +150,3 @@ def _dress(axes: Axes, arms: pd.DataFrame, unit: str, xs: list[float], ys: list[
         model, (0, 1), (0, 5), xycoords="axes fraction", textcoords="offset points", size=7.5,
         color="#555555",
     )  # fmt: skip
-
-
-def _tick(value: float) -> str:
-    """``'20'``, ``'1.5'``, ``'20,000'``."""
-    value = float(f"{value:.2g}")
-    return f"{value:,.0f}" if value >= 10 else f"{value:g}"

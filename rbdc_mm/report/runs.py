@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import pandas as pd
@@ -64,6 +65,12 @@ class Runs:
     curves: pd.DataFrame
     stages: pd.DataFrame
     unfinished: pd.DataFrame
+
+    def only(self, run_ids: Iterable[str]) -> Runs:
+        """The runs of these ids."""
+        wanted = set(run_ids)
+        frames = (getattr(self, field.name) for field in fields(self))
+        return Runs(*(frame[frame["run_id"].isin(wanted)] for frame in frames))
 
 
 def read_written(path: Path) -> Runs:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import matplotlib
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from rbdc_mm.report.files import write_whole
+from rbdc_mm.report.words import METHODS
 
 # Okabe and Ito's palette, ordered so that neighbours also differ in lightness; every method has a
 # marker of its own besides.
@@ -17,6 +21,8 @@ SCRATCH = "#4D4D4D"
 COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 SCRATCH_MARKER = "o"
 MARKERS = ("s", "D", "^", "v", "P", "X")
+
+_METHODS = [method for method in METHODS if method != "scratch"]
 
 _RC = {
     "font.family": "DejaVu Sans",  # comes with matplotlib: the same letters everywhere
@@ -44,6 +50,39 @@ def paper_style() -> Iterator[None]:
         matplotlib.rcParams.update(defaults)
         matplotlib.rcParams.update(_RC)
         yield
+
+
+def looks_of(methods: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """Colour and marker of every method: the same in all panels, known ones' in all reports."""
+    names = _METHODS + sorted(set(methods) - set(METHODS))
+    looks = {
+        name: (COLOURS[n % len(COLOURS)], MARKERS[(n + n // len(COLOURS)) % len(MARKERS)])
+        for n, name in enumerate(names)
+    }
+    return {"scratch": (SCRATCH, SCRATCH_MARKER), **looks}
+
+
+def flops_axis(axes: Axes, flops: Iterable[float]) -> tuple[float, float]:
+    """Makes a log axis with room for these FLOPs and a light grid; returns its limits."""
+    flops = list(flops)
+    middle = math.sqrt(min(flops) * max(flops))
+    reach = max(math.sqrt(max(flops) / min(flops)), 1.3) ** 1.3
+    axes.set_xscale("log")
+    axes.set_xlim(middle / reach, middle * reach)
+    decades = 2 * math.log10(reach)
+    subs = (1, 1.5, 2, 3, 4, 5, 6, 8) if decades < 0.9 else (1, 2, 5) if decades < 2.5 else (1,)
+    axes.xaxis.set_major_locator(LogLocator(10, subs=subs))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: _tick(x)))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.grid(color="#EBEBEB", lw=0.6)
+    axes.set_axisbelow(True)
+    return middle / reach, middle * reach
+
+
+def _tick(value: float) -> str:
+    """``'20'``, ``'1.5'``, ``'20,000'``."""
+    value = float(f"{value:.2g}")
+    return f"{value:,.0f}" if value >= 10 else f"{value:g}"
 
 
 def save_figure(figure: Figure, path: str | Path) -> Path:

@@ -1,0 +1,66 @@
+"""All tables of a report: exact, and for people."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pandas as pd
+
+from rbdc_mm.report.curves import SCRATCH, kind_of
+from rbdc_mm.report.detection_tables import detection_full_table, detection_table, downstream_table
+from rbdc_mm.report.frames import (
+    classification_frame,
+    curves_frame,
+    detection_frame,
+    detection_full_frame,
+    downstream_frame,
+    savings_frame,
+)
+from rbdc_mm.report.pretrain_tables import (
+    classification_table,
+    curves_table,
+    family_table,
+    savings_table,
+)
+from rbdc_mm.report.runs import HEADLINES, Runs
+from rbdc_mm.report.runs_frames import family_frame
+from rbdc_mm.report.table import Table
+
+
+@dataclass(frozen=True)
+class Exact:
+    """A frame with everything to the last digit, and the table for people made of it."""
+
+    frame: pd.DataFrame
+    table: Table
+
+
+def report_tables(
+    runs: Runs, arms: pd.DataFrame, baseline: str = SCRATCH, metric: str | None = None
+) -> list[Exact]:
+    """All tables that there are runs for; ``table.slug`` names their files.
+
+    Args:
+        runs: see ``collect``.
+        arms: see ``arms_of``, of the same runs.
+        baseline: the method that the others are held against (see ``check_baseline``).
+        metric: what its kind of runs is held against the baseline by, instead of the headline.
+    """
+    metrics = HEADLINES | ({kind_of(metric): metric} if metric else {})
+    top1, ap = metrics["classification"], metrics["detection"]
+    made: list[tuple[pd.DataFrame, Callable[[pd.DataFrame], Table]]] = [
+        (classification_frame(arms, baseline), lambda f: classification_table(f, baseline)),
+        (
+            savings_frame(runs.rows, arms, top1, baseline),
+            lambda f: savings_table(f, top1, baseline),
+        ),
+        (curves_frame(arms, top1, baseline), lambda f: curves_table(f, top1, baseline)),
+        (family_frame(runs.rows, arms, runs.stages), family_table),
+        (detection_frame(arms), detection_table),
+        (downstream_frame(arms, baseline), lambda f: downstream_table(f, baseline)),
+        (savings_frame(runs.rows, arms, ap, baseline), lambda f: savings_table(f, ap, baseline)),
+        (curves_frame(arms, ap, baseline), lambda f: curves_table(f, ap, baseline)),
+        (detection_full_frame(arms), detection_full_table),
+    ]
+    return [Exact(frame, table(frame)) for frame, table in made if not frame.empty]

@@ -1,0 +1,100 @@
+"""What all tables for people have in common: cells, notes, bold and links."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import pandas as pd
+
+from rbdc_mm.report.table import Table
+from rbdc_mm.report.words import config_words, dataset_words, digits, method_words, spread
+
+LEFT = {"data set", "method", "config", "of", "model (M params)"}
+METRIC_WORDS = {"top1": "top-1", "bbox_mAP": "box AP", "bbox_mAP_50": "box AP50",
+                "segm_mAP": "mask AP", "segm_mAP_50": "mask AP50"}  # fmt: skip
+MEANS = "Mean ± standard deviation over n runs, each at its last evaluation."
+FLOPS = (
+    "FLOPs: forward and backward, 2 per multiply-add, without evaluation; every source model "
+    "counts once; ≥: some source model's cost is unknown."
+)
+BEST = (
+    "Bold, rank 1: the most accurate of its data set and model, and all that the noise does not "
+    "tell from it (95% interval of the difference, standard deviation pooled over these arms"
+    "{floor}); –: not ranked, for single runs say nothing about noise."
+)
+
+
+def made_table(
+    slug: str,
+    title: str,
+    columns: dict[str, list[str]],
+    note: str,
+    configs: Iterable[str] = (),
+    best: dict[str, pd.Series] | None = None,
+) -> Table:
+    """A table of columns: head -> cells.
+
+    Args:
+        slug, title, columns, note: see ``Table``.
+        configs: of each row, for the link of its method; only paths within the repository, which
+            have a slash, are linked.
+        best: head -> which of its cells are bold.
+    """
+    head = list(columns)
+    bold = {
+        (row, head.index(name))
+        for name, chosen in (best or {}).items()
+        for row, is_best in enumerate(chosen)
+        if is_best
+    }
+    links = {row: config for row, config in enumerate(configs) if "/" in config}
+    rows = [list(row) for row in zip(*columns.values(), strict=True)]
+    align = ["left" if name in LEFT else "right" for name in head]
+    return Table(slug, title, head, rows, note, align, bold, links)
+
+
+def who(frame: pd.DataFrame) -> dict[str, list[str]]:
+    """The columns that say which arm a row is; old records do not name the architecture."""
+    models = [
+        f"{name} ({digits(size, 3)})" if name else digits(size, 3)
+        for name, size in zip(frame["architecture"], frame["params_m"], strict=True)
+    ]
+    return {
+        "data set": [dataset_words(x) for x in frame["dataset"]],
+        "model (M params)": models,
+        "method": [method_words(x) for x in frame["method"]],
+        "config": [config_words(x) for x in frame["config"]],
+    }
+
+
+def epochs(frame: pd.DataFrame) -> list[str]:
+    """Whole epochs, ``–`` where they were not counted."""
+    return [number(x, "{:.0f}") for x in frame["epochs"]]
+
+
+def counts(values: pd.Series) -> list[str]:
+    """Whole numbers."""
+    return [f"{x:.0f}" for x in values]
+
+
+def spreads(frame: pd.DataFrame, metric: str, num_decimals: int = 2) -> list[str]:
+    """Mean ± standard deviation of a metric, in percent."""
+    means, stds = (frame[f"{metric}_{what}_percent"].astype(float) for what in ("mean", "std"))
+    return [spread(mean, std, num_decimals) for mean, std in zip(means, stds, strict=True)]
+
+
+def totals(frame: pd.DataFrame, factor: float) -> list[str]:
+    """Total FLOPs times ``factor``, with ≥ where some source model's cost is unknown."""
+    costs = zip(frame["total_pflops"], frame["total_is_lower_bound"], strict=True)
+    return [bounded(factor * x, bound, "≥", digits) for x, bound in costs]
+
+
+def number(value: float, form: str) -> str:
+    """A number in a format such as ``'{:+.1f}'``, with a true minus; ``–`` for NaN."""
+    return "–" if pd.isna(value) else form.format(value).replace("-", "−")
+
+
+def bounded(value: float, is_bound: bool, sign: str, form: str | Callable[[float], str]) -> str:
+    """A number with a sign such as ≥ before it where it is a bound."""
+    text = number(value, form) if isinstance(form, str) else form(value)
+    return f"{sign} {text}" if is_bound and sign and text != "–" else text

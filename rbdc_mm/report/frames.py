@@ -1,0 +1,286 @@
+"""Exact tables of targets, for CSV and the page: units in the names, FLOPs always in PFLOPs."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from rbdc_mm.report.arms import targets_of
+from rbdc_mm.report.curves import (
+    COSTS,
+    PANEL,
+    SCRATCH,
+    Fits,
+    budgets,
+    curve_of,
+    is_baseline,
+    kind_of,
+    mean_gain,
+)
+from rbdc_mm.report.estimates import (
+    MIN_SEEDS,
+    Estimate,
+    Interval,
+    gain_at_equal_flops,
+    on_front,
+    saving_at_equal_accuracy,
+    saving_interval,
+)
+from rbdc_mm.report.runs import COCO_NUMBERS
+from rbdc_mm.report.stats import noise_margin, ranks, resampled_means, seed_values, verdict
+
+RANDOM = "random"
+APS = ("bbox_mAP", "bbox_mAP_50", "segm_mAP", "segm_mAP_50")
+GAINED = ("bbox_mAP", "segm_mAP")
+WHO = ["dataset", "architecture", "params_m", "gmacs_per_sample", "num_classes", "method",
+       "operator", "config", "config_hash", "role", "epochs", "n", "seeds"]  # fmt: skip
+_WHOLE_COSTS = ["total_pflops", "total_is_lower_bound"]
+
+
+def classification_frame(arms: pd.DataFrame, baseline: str = SCRATCH) -> pd.DataFrame:
+    """One row per classification target: top-1, its rank in its panel, the three totals.
+
+    ``percent_of_longest_baseline``: total FLOPs against the baseline's dearest arm of the same data
+    set and architecture. NaN where there is none.
+    """
+    targets = targets_of(arms, "classification")
+    if targets.empty:
+        return targets
+    longest = targets["total_pflops"].where(is_baseline(targets, baseline))
+    longest = longest.groupby([targets[c] for c in PANEL], dropna=False).transform("max")
+    frame = _accuracies(targets, ["top1"])
+    frame["best_top1_mean_percent"] = targets["best_top1_mean"]
+    frame["rank"] = _ranks(targets, "top1")
+    frame[["own_pflops", "with_teachers_pflops"]] = targets[["own_pflops", "with_teachers_pflops"]]
+    frame[_WHOLE_COSTS] = targets[_WHOLE_COSTS]
+    frame["percent_of_longest_baseline"] = 100 * targets["total_pflops"] / longest
+    return frame.assign(wall_s=targets["wall_s"])
+
+
+def detection_frame(arms: pd.DataFrame) -> pd.DataFrame:
+    """One row per detector: APs, ranks in its panel, FLOPs of pretraining and finetuning."""
+    targets = targets_of(arms, "detection")
+    if targets.empty:
+        return targets
+    return _detectors(targets, APS).assign(wall_s=targets["wall_s"])
+
+
+def downstream_frame(arms: pd.DataFrame, baseline: str = SCRATCH) -> pd.DataFrame:
+    """One row per detector: box and mask AP, what they cost, and gains.
+
+    Gains are in AP, over the arm whose backbone was never trained (``'random'``) and over the
+    baseline's (the dearest of them), of the same data set, detector and epochs; with what the noise
+    says about each (see ``stats.verdict``). NaN where there is no such arm.
+    """
+    targets = targets_of(arms, "detection")
+    if targets.empty:
+        return targets
+    frame = _detectors(targets, GAINED)
+    for method in dict.fromkeys((RANDOM, baseline)):
+        for metric in GAINED:
+            gains, verdicts = _gains_over(targets, method, metric)
+            frame[f"gain_over_{method}_{metric}_points"] = gains
+            frame[f"gain_over_{method}_{metric}_verdict"] = verdicts
+    return frame
+
+
+def detection_full_frame(arms: pd.DataFrame) -> pd.DataFrame:
+    """COCO's twelve numbers in percent: a row per detector for boxes, and one for its masks.
+
+    Empty where a run has not measured a number (``metric_items`` of mmdet's CocoMetric), or the
+    data have no objects of that size.
+    """
+    rows = []
+    for _, arm in targets_of(arms, "detection").iterrows():
+        for task, words in (("bbox", "box"), ("segm", "mask")):
+            if pd.isna(arm[f"{task}_mAP_mean"]):
+                continue
+            numbers = {
+                f"{number}_{what}_percent": arm.get(f"{task}_{number}_{what}", np.nan)
+                for number in COCO_NUMBERS
+                for what in ("mean", "std")
+            }
+            rows.append({**arm[WHO], "task": words, **numbers})
+    return pd.DataFrame(rows)
+
+
+def savings_frame(
+    rows: pd.DataFrame, arms: pd.DataFrame, metric: str = "top1", baseline: str = SCRATCH
+) -> pd.DataFrame:
+    """One row per target: what it saved at equal accuracy, by every cost total; see ``COSTS``.
+
+    For every cost: its PFLOPs; ``saving_*_percent`` and ``speedup_*`` with ``saving_*_bound`` and
+    ``saving_*_note`` for both; the 95% interval of the saving (empty ends are open, see
+    ``saving_*_interval_note``); ``gain_*_points`` at equal FLOPs with its bound and note; whether
+    the arm is on the Pareto front of its data set. An arm whose total is not fully known neither
+    is on the total's front nor keeps another off it.
+
+    Args:
+        rows: see ``collect``: the seeds behind the arms.
+        arms: see ``arms_of``, of the same rows.
+        metric: ``'top1'``, or for detectors ``'bbox_mAP'`` and the like.
+        baseline: the method whose curve the others are held against.
+    """
+    kind = kind_of(metric)
+    targets = targets_of(arms, kind)
+    if targets.empty:
+        return targets
+    targets = targets[targets[f"{metric}_mean"].notna()].reset_index(drop=True)
+    if targets.empty:  # detectors without masks, judged by these
+        return targets
+    frame = _accuracies(targets, [metric])
+    values = seed_values(rows, targets, metric)
+    means = [resampled_means(arm, values[n]) for n, arm in targets.iterrows()]
+    is_base = is_baseline(targets, baseline)
+    for cost in COSTS[kind]:
+        savings: list[dict] = [{} for _ in range(len(targets))]
+        for _, panel in targets.groupby(PANEL, dropna=False):
+            against = _Baseline(panel[is_base[panel.index]], cost, metric, means)
+            for n, arm in panel.iterrows():
+                savings[n] = (
+                    _numbers(Estimate(note="baseline"), Interval(), Estimate(note="baseline"))
+                    if is_base[n]
+                    else against.numbers(arm, means[n])
+                )
+        frame[f"{cost}_pflops"] = targets[f"{cost}_pflops"]
+        names = {key: key.replace("*", cost) for key in savings[0]}
+        frame = frame.join(pd.DataFrame(savings, index=targets.index).rename(columns=names))
+        frame[f"on_front_{cost}"] = _fronts(targets, cost, metric)
+    return frame.assign(total_is_lower_bound=targets["total_is_lower_bound"])
+
+
+def curves_frame(arms: pd.DataFrame, metric: str = "top1", baseline: str = SCRATCH) -> pd.DataFrame:
+    """One row per method with several budgets, its curve against the baseline's.
+
+    ``mean_gain_*_points`` is the area between both fitted curves in log FLOPs over the range of
+    log FLOPs they have in common, divided by that range; NaN where they have none.
+    """
+    kind = kind_of(metric)
+    targets, rows = targets_of(arms, kind), []
+    if targets.empty:
+        return targets
+    for panel_key, panel in targets.groupby(PANEL, dropna=False):
+        base = panel[is_baseline(panel, baseline)]
+        for method, own in panel[~is_baseline(panel, baseline)].groupby("method"):
+            row = dict(zip(PANEL, panel_key, strict=True)) | {"method": method, "num_budgets": 0}
+            for cost in COSTS[kind]:
+                curve, against = (curve_of(x, cost, metric) for x in (own, base))
+                num = len(curve.flops) if curve else 0
+                gain = mean_gain(curve, against) if num > 1 and against else None
+                row["num_budgets"] = max(row["num_budgets"], num)
+                row[f"lowest_{cost}_pflops"] = curve.flops[0] if curve else np.nan
+                row[f"highest_{cost}_pflops"] = curve.flops[-1] if curve else np.nan
+                row[f"mean_gain_{cost}_points"] = np.nan if gain is None else gain
+            if row["num_budgets"] > 1:
+                rows.append(row)
+    return pd.DataFrame(rows)
+
+
+class _Baseline:
+    """The baseline's curve of one panel by one cost, and its resamples."""
+
+    def __init__(self, arms: pd.DataFrame, cost: str, metric: str, means: list[np.ndarray]) -> None:
+        self.cost, self.metric = cost, metric
+        self.curve = curve_of(arms, cost, metric)
+        if self.curve is None or min(self.curve.num_runs) < MIN_SEEDS:
+            return
+        points = []
+        for group in budgets(arms, cost, metric):
+            parts = [group.at[n, "n"] * means[n] for n in group.index]
+            points.append(sum(parts) / group["n"].sum())
+        self.resampled = Fits(self.curve.flops, np.stack(points, 1), self.curve.num_runs)
+
+    def numbers(self, arm: pd.Series, resampled: np.ndarray) -> dict[str, object]:
+        """An arm's columns of ``savings_frame``, with ``*`` for the cost."""
+        flops, accuracy = arm[f"{self.cost}_pflops"], arm[f"{self.metric}_mean"]
+        unknown = self.cost in ("total", "pretraining") and arm["total_is_lower_bound"]
+        how = {"flops_is_lower_bound": bool(unknown)}
+        saving = saving_at_equal_accuracy(self.curve, accuracy, flops, **how)
+        gain = gain_at_equal_flops(self.curve, accuracy, flops, **how)
+        if self.curve is None or not flops > 0:
+            interval = Interval(note="no baseline" if self.curve is None else "costs nothing")
+        elif min(arm["n"], *self.curve.num_runs) < MIN_SEEDS:
+            interval = Interval(note=f"fewer than {MIN_SEEDS} seeds")
+        else:
+            interval = saving_interval(self.resampled, resampled, flops)
+            if unknown:  # it cost more than is known
+                interval = Interval(None, interval.high)
+        return _numbers(saving, interval, gain)
+
+
+def _numbers(saving: Estimate, interval: Interval, gain: Estimate) -> dict[str, object]:
+    low, high = interval.low, interval.high
+    note = interval.note
+    if not note and saving.note != "baseline":
+        note = {(True, False): "open below", (False, True): "open above", (True, True): "open",
+                (False, False): ""}[low is None, high is None]  # fmt: skip
+    return {
+        "saving_*_percent": _times(100, saving.value),
+        "speedup_*": _times(1, saving.speedup.value),
+        "saving_*_bound": saving.bound,
+        "saving_*_note": saving.note,
+        "saving_*_low_percent": _times(100, low),
+        "saving_*_high_percent": _times(100, high),
+        "saving_*_interval_note": note,
+        "gain_*_points": _times(1, gain.value),
+        "gain_*_bound": gain.bound,
+        "gain_*_note": gain.note,
+    }
+
+
+def _times(factor: float, value: float | None) -> float:
+    return np.nan if value is None else factor * value
+
+
+def _accuracies(targets: pd.DataFrame, metrics: list[str] | tuple[str, ...]) -> pd.DataFrame:
+    columns = [f"{metric}_{what}" for metric in metrics for what in ("mean", "std")]
+    names = {column: f"{column}_percent" for column in columns}
+    return targets[[*WHO, *columns]].rename(columns=names)
+
+
+def _detectors(targets: pd.DataFrame, metrics: tuple[str, ...]) -> pd.DataFrame:
+    frame = _accuracies(targets, metrics)
+    for metric in GAINED:
+        frame[f"rank_{metric}"] = _ranks(targets, metric)
+    frame["pretraining_pflops"] = targets["pretraining_pflops"]
+    frame["finetuning_pflops"] = targets["with_teachers_pflops"]
+    frame[_WHOLE_COSTS] = targets[_WHOLE_COSTS]
+    return frame
+
+
+def _ranks(targets: pd.DataFrame, metric: str) -> pd.Series:
+    """Ranks within each data set and architecture."""
+    found = pd.Series(np.nan, index=targets.index)
+    for _, panel in targets.groupby(PANEL, dropna=False):
+        found[panel.index] = ranks(
+            metric, panel[f"{metric}_mean"], panel[f"{metric}_std"], panel["n"]
+        )
+    return found
+
+
+def _fronts(targets: pd.DataFrame, cost: str, metric: str) -> pd.Series:
+    costs = targets[f"{cost}_pflops"].copy()
+    if cost in ("total", "pretraining"):
+        costs[targets["total_is_lower_bound"].astype(bool)] = np.nan
+    found = pd.Series(False, index=targets.index)
+    for _, here in targets.groupby("dataset"):
+        accuracies = here[f"{metric}_mean"].to_numpy(float)
+        found[here.index] = on_front(costs[here.index].to_numpy(float), accuracies)
+    return found
+
+
+def _gains_over(targets: pd.DataFrame, method: str, metric: str) -> tuple[pd.Series, pd.Series]:
+    gains = pd.Series(np.nan, index=targets.index)
+    verdicts = pd.Series("", index=targets.index)
+    for _, panel in targets.groupby([*PANEL, "epochs"], dropna=False):
+        base = panel[(panel["method"] == method) & panel[f"{metric}_mean"].notna()]
+        if base.empty:
+            continue
+        base = base.loc[base["pretraining_pflops"].idxmax()]
+        others = panel.drop(base.name)
+        gains[others.index] = others[f"{metric}_mean"] - base[f"{metric}_mean"]
+        margin = noise_margin(
+            metric, others[f"{metric}_std"], others["n"], base[f"{metric}_std"], base["n"]
+        )
+        verdicts[others.index] = list(map(verdict, gains[others.index], margin))
+    return gains, verdicts
