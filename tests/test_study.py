@@ -38,7 +38,7 @@ def test_all_arms_have_one_budget_and_one_target():
 def test_every_detector_has_its_backbone_of_its_own_seed():
     jobs = {job.name: job for job in detector_jobs(Path("root"))}
     detectors = [job for job in jobs.values() if job.name.startswith("mask_rcnn")]
-    assert len(detectors) == 4 * len(SEEDS) and len(jobs) == 7 * len(SEEDS)
+    assert len(detectors) == 4 * len(SEEDS) and len(jobs) == 8 * len(SEEDS)
     for job in detectors:
         seed = job.name.rpartition("/seed")[2]
         assert f"randomness.seed={seed}" in job.options

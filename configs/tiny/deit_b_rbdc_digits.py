@@ -2,7 +2,7 @@
 #   tools/train.py configs/tiny/deit_b_rbdc_digits.py
 # Needs: data/digits (tools/make_data.py digits); a CPU
 # Costs: 577.854 GFLOPs of training (tools/plan.py), all stages, minutes on one core
-# Expect: results/demo_cpu/ has what `make demo` measured
+# Expect: `make demo` trains it; results/tiny_cpu/classifiers/ has its like in the study
 _base_ = ["./deit_b_scratch_digits.py"]
 
 method = "rbdc"

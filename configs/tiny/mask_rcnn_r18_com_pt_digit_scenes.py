@@ -4,7 +4,7 @@
 #        work_dirs/resnet18_compt_digits/target/final.pth
 #        (from `tools/train.py configs/tiny/resnet18_compt_digits.py`)
 # Costs: 4.924 TFLOPs of training (tools/get_flops.py), minutes on one core
-# Expect: not measured; the tests run it for a few steps
+# Expect: results/tiny_cpu/detectors/ has what `tools/study.py detectors` measured
 _base_ = ["../_base_/mask_rcnn_digit_scenes.py"]
 
 method = "com_pt"

@@ -2,7 +2,7 @@
 #   tools/train.py configs/tiny/mask_rcnn_r18_random_digit_scenes.py
 # Needs: data/digit_scenes (tools/make_data.py digit_scenes); a CPU
 # Costs: 4.924 TFLOPs of training (tools/get_flops.py), minutes on one core
-# Expect: not measured; the tests run it for a few steps
+# Expect: results/tiny_cpu/detectors/ has what `tools/study.py detectors` measured
 _base_ = ["../_base_/mask_rcnn_digit_scenes.py"]
 
 method = "random"

@@ -4,7 +4,7 @@
 #        work_dirs/resnet18_scratch_digits/final.pth
 #        (from `tools/train.py configs/tiny/resnet18_scratch_digits.py`)
 # Costs: 4.924 TFLOPs of training (tools/get_flops.py), minutes on one core
-# Expect: results/demo_cpu/ has what `make demo` measured
+# Expect: results/tiny_cpu/detectors/ has what `tools/study.py detectors` measured
 _base_ = ["../_base_/mask_rcnn_digit_scenes.py"]
 
 method = "scratch"

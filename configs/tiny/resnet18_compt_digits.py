@@ -2,7 +2,7 @@
 #   tools/train.py configs/tiny/resnet18_compt_digits.py
 # Needs: data/digits (tools/make_data.py digits); a CPU
 # Costs: 205.603 GFLOPs of training (tools/plan.py), all stages, minutes on one core
-# Expect: not measured; the tests run it for a few steps
+# Expect: results/tiny_cpu/detectors/ has what `tools/study.py detectors` measured
 _base_ = ["./resnet18_scratch_digits.py"]
 
 method = "com_pt"

@@ -2,7 +2,7 @@
 #   tools/train.py configs/tiny/resnet18_scratch_digits.py
 # Needs: data/digits (tools/make_data.py digits); a CPU
 # Costs: 369.414 GFLOPs of training (tools/get_flops.py), minutes on one core
-# Expect: results/demo_cpu/ has what `make demo` measured
+# Expect: results/tiny_cpu/detectors/ has what `tools/study.py detectors` measured
 _base_ = ["../_base_/resnet_digits.py"]
 
 method = "scratch"

@@ -3,7 +3,7 @@
 #   tools/train.py configs/tiny/study_rbdc_distilled.py
 # Needs: data/digits (tools/make_data.py digits); a CPU
 # Costs: 583.612 GFLOPs of training (tools/plan.py), all stages, minutes on one core
-# Expect: results/tiny_cpu/ has what tools/study.py measured
+# Expect: results/tiny_cpu/classifiers/ has what `tools/study.py classifiers` measured
 _base_ = ["./study_rbdc.py"]
 
 method = "rbdc_distilled"

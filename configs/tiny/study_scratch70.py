@@ -3,7 +3,7 @@
 #   tools/train.py configs/tiny/study_scratch70.py
 # Needs: data/digits (tools/make_data.py digits); a CPU
 # Costs: 573.727 GFLOPs of training (tools/plan.py), all stages, minutes on one core
-# Expect: results/tiny_cpu/ has what tools/study.py measured
+# Expect: results/tiny_cpu/classifiers/ has what `tools/study.py classifiers` measured
 _base_ = ["./deit_b_scratch70_digits.py"]
 
 method = "scratch"

@@ -10,8 +10,6 @@ from rbdc_mm.report.table import Table
 from rbdc_mm.report.words import config_words, dataset_words, digits, method_words, spread
 
 LEFT = {"data set", "method", "config", "of", "model (M params)"}
-METRIC_WORDS = {"top1": "top-1", "bbox_mAP": "box AP", "bbox_mAP_50": "box AP50",
-                "segm_mAP": "mask AP", "segm_mAP_50": "mask AP50"}  # fmt: skip
 MEANS = "Mean ± standard deviation over n runs, each at its last evaluation."
 FLOPS = (
     "FLOPs: forward and backward, 2 per multiply-add, without evaluation; every source model "

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from rbdc_mm.report.cells import METRIC_WORDS, number
+from rbdc_mm.report.cells import number
 from rbdc_mm.report.config_diff import config_beside, config_difference
 from rbdc_mm.report.runs import HEADLINES, METRICS
 from rbdc_mm.report.sides import Side, sides_of_methods, sides_of_runs
 from rbdc_mm.report.stats import noise_margin, verdict
 from rbdc_mm.report.table import Table
-from rbdc_mm.report.words import digits, flops_unit, model_words, spread
+from rbdc_mm.report.words import digits, flops_unit, metric_words, model_words, spread
 
 _MAX_POINTS = 20  # rows of a table of evaluations
 _WHAT = {"config": "config", "config_hash": "config hash", "dataset": "data set", "seed": "seed",
@@ -111,11 +111,11 @@ def _accuracy(a: Side, b: Side) -> Table:
         said = {"above": "B above A", "below": "B below A"}.get(said, said or "–")
         cells = [spread(mean, std) for mean, std in zip(means, stds, strict=True)]
         rows.append(
-            [f"{METRIC_WORDS[metric]}, last (%)", *cells, _signed(means[1] - means[0]), said]
+            [f"{metric_words(metric)}, last (%)", *cells, _signed(means[1] - means[0]), said]
         )
         cells = [spread(value, math.nan) for value in bests]
         rows.append(
-            [f"{METRIC_WORDS[metric]}, best (%)", *cells, _signed(bests[1] - bests[0]), "–"]
+            [f"{metric_words(metric)}, best (%)", *cells, _signed(bests[1] - bests[0]), "–"]
         )
     if not rows:
         return _no_table("Accuracy", "Neither has an evaluation with a metric that is known here.")
@@ -185,7 +185,7 @@ def _by_step(a: Side, b: Side, metric: str, unit: str, factor: float) -> Table:
     ]  # fmt: skip
     rows, thinned = _thinned(rows)
     head = [steps[0][0], f"A, total ({unit})", f"B, total ({unit})",
-            *(f"{x}, {METRIC_WORDS[metric]} (%)" for x in "AB"), "B − A (points)"]  # fmt: skip
+            *(f"{x}, {metric_words(metric)} (%)" for x in "AB"), "B − A (points)"]  # fmt: skip
     note = f"Total: all FLOPs until then, those of source models included.{thinned}"
     return _table(title, head, rows, note)
 
@@ -207,7 +207,7 @@ def _by_flops(a: Side, b: Side, metric: str, unit: str, factor: float) -> Table:
     rows, thinned = _thinned(rows)
     head = [
         f"total ({unit})",
-        *(f"{x}, {METRIC_WORDS[metric]} (%)" for x in "AB"),
+        *(f"{x}, {metric_words(metric)} (%)" for x in "AB"),
         "B − A (points)",
     ]
     note = (

@@ -8,7 +8,6 @@ from rbdc_mm.report.cells import (
     BEST,
     FLOPS,
     MEANS,
-    METRIC_WORDS,
     bounded,
     counts,
     epochs,
@@ -22,7 +21,7 @@ from rbdc_mm.report.curves import SCRATCH
 from rbdc_mm.report.frames import APS, GAINED, RANDOM
 from rbdc_mm.report.runs import COCO_NUMBERS
 from rbdc_mm.report.table import Table
-from rbdc_mm.report.words import digits, flops_unit, method_words
+from rbdc_mm.report.words import digits, flops_unit, method_words, metric_words
 
 _COCO_FLOOR = "; AP: 0.3 at least, which alone judges single runs"
 
@@ -30,9 +29,9 @@ _COCO_FLOOR = "; AP: 0.3 at least, which alone judges single runs"
 def detection_table(frame: pd.DataFrame) -> Table:
     """APs of every detector; see ``detection_frame``."""
     columns = who(frame) | {"epochs": epochs(frame)}
-    columns |= {f"{METRIC_WORDS[ap]} (%)": spreads(frame, ap, 1) for ap in APS}
+    columns |= {f"{metric_words(ap)} (%)": spreads(frame, ap, 1) for ap in APS}
     columns["n"] = counts(frame["n"])
-    best = {f"{METRIC_WORDS[ap]} (%)": frame[f"rank_{ap}"] == 1 for ap in GAINED}
+    best = {f"{metric_words(ap)} (%)": frame[f"rank_{ap}"] == 1 for ap in GAINED}
     note = f"{MEANS} {BEST.format(floor=_COCO_FLOOR)}"
     return made_table("detection", "Detection", columns, note, frame["config"], best)
 
@@ -53,7 +52,7 @@ def downstream_table(frame: pd.DataFrame, baseline: str = SCRATCH) -> Table:
     }
     for method in dict.fromkeys((RANDOM, baseline)):
         for metric in GAINED:
-            words = f"{METRIC_WORDS[metric]} over {method_words(method)} (points)"
+            words = f"{metric_words(metric)} over {method_words(method)} (points)"
             name = f"gain_over_{method}_{metric}"
             columns[words] = [
                 _gain(gain, verdict)
@@ -65,7 +64,7 @@ def downstream_table(frame: pd.DataFrame, baseline: str = SCRATCH) -> Table:
         f"Gains: of the same data set, detector and epochs; in brackets: inside the noise (under "
         f"0.3 AP, or Welch's 95% interval over seeds). {FLOPS}"
     )
-    best = {f"{METRIC_WORDS[ap]} (%)": frame[f"rank_{ap}"] == 1 for ap in GAINED}
+    best = {f"{metric_words(ap)} (%)": frame[f"rank_{ap}"] == 1 for ap in GAINED}
     return made_table(
         "downstream", "Detection: AP against FLOPs", columns, note, frame["config"], best
     )
@@ -74,7 +73,9 @@ def downstream_table(frame: pd.DataFrame, baseline: str = SCRATCH) -> Table:
 def detection_full_table(frame: pd.DataFrame) -> Table:
     """AP and AR as COCO's evaluation orders them; see ``detection_full_frame``."""
     columns = who(frame) | {"of": list(frame["task"])}
-    columns |= {f"{n.replace('mAP', 'AP')} (%)": spreads(frame, n, 1) for n in COCO_NUMBERS}
+    for name in COCO_NUMBERS:
+        head = metric_words(f"bbox_{name}").removeprefix("box ")
+        columns[f"{head} (%)"] = spreads(frame, name, 1)
     columns["n"] = counts(frame["n"])
     note = (
         f"{MEANS} AP: over IoU 0.50 to 0.95, or at 0.50, 0.75; AR@k: recall with k detections an "

@@ -8,7 +8,6 @@ from rbdc_mm.report.cells import (
     BEST,
     FLOPS,
     MEANS,
-    METRIC_WORDS,
     bounded,
     counts,
     epochs,
@@ -21,7 +20,14 @@ from rbdc_mm.report.cells import (
 from rbdc_mm.report.curves import COSTS, SCRATCH, kind_of
 from rbdc_mm.report.runs_frames import WHOLE
 from rbdc_mm.report.table import Table
-from rbdc_mm.report.words import config_words, dataset_words, digits, flops_unit, method_words
+from rbdc_mm.report.words import (
+    config_words,
+    dataset_words,
+    digits,
+    flops_unit,
+    method_words,
+    metric_words,
+)
 
 _LETTERS = {
     "classification": {"own": "(a)", "with_teachers": "(b)", "total": "(c)"},
@@ -70,7 +76,7 @@ def savings_table(frame: pd.DataFrame, metric: str, baseline: str = SCRATCH) -> 
     costs = COSTS[kind]
     letters = _LETTERS[kind]
     last = list(costs)[-1]
-    columns = who(frame) | {f"{METRIC_WORDS[metric]} (%)": spreads(frame, metric)}
+    columns = who(frame) | {f"{metric_words(metric)} (%)": spreads(frame, metric)}
     for cost, words in letters.items():
         columns[f"saving {words} (%)"] = [
             _estimate(arm, f"saving_{cost}_percent", f"saving_{cost}", "{:.1f}")
@@ -89,11 +95,11 @@ def savings_table(frame: pd.DataFrame, metric: str, baseline: str = SCRATCH) -> 
         f"on the front {letters[last]}": ["yes" if x else "–" for x in frame[f"on_front_{last}"]],
         "n": counts(frame["n"]),
     }
-    note = _SAVING.format(baseline=method_words(baseline), metric=METRIC_WORDS[metric])
+    note = _SAVING.format(baseline=method_words(baseline), metric=metric_words(metric))
     if kind == "classification":
         charged = "; ".join(costs.values())
         note = f"FLOPs charged: {charged}. {note}"
-    title = f"{kind.capitalize()}: saved at equal {METRIC_WORDS[metric]}"
+    title = f"{kind.capitalize()}: saved at equal {metric_words(metric)}"
     return made_table(f"{kind}_savings", title, columns, note, frame["config"])
 
 
@@ -121,7 +127,7 @@ def curves_table(frame: pd.DataFrame, metric: str, baseline: str = SCRATCH) -> T
         f"Mean gain: area between the curves of the method and of {method_words(baseline)} in log "
         "FLOPs, over the range that both have, divided by that range; –: they have none."
     )
-    title = f"{kind.capitalize()}: {METRIC_WORDS[metric]} over a range of budgets"
+    title = f"{kind.capitalize()}: {metric_words(metric)} over a range of budgets"
     return made_table(f"{kind}_curves", title, columns, note)
 
 

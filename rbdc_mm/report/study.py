@@ -17,12 +17,14 @@ from rbdc_mm.report.jobs import Job
 
 SEEDS = (0, 1, 2)
 CONFIGS = "configs/tiny/study_*.py"
-# Backbones of the detectors: arm, config, where its seed is set, folder of the target.
+# Backbones: arm, config, where its seed is set, folder of the target.
 PRETRAINED = (
     ("scratch", "configs/tiny/resnet18_scratch_digits.py", "randomness", ""),
     ("rbdc", "configs/tiny/resnet18_rbdc_digits.py", "protocol", "target/"),
     ("com_pt", "configs/tiny/resnet18_compt_digits.py", "protocol", "target/"),
+    ("scratch70", "configs/tiny/resnet18_scratch70_digits.py", "protocol", "target/"),
 )
+DETECTORS = ("random", "scratch", "rbdc", "com_pt")  # scratch70 only says what a budget gives
 
 
 def classifier_jobs() -> list[Job]:
@@ -52,12 +54,13 @@ def detector_jobs(root: Path) -> list[Job]:
         for arm, config, key, folder in PRETRAINED:
             name = f"resnet18_{arm}/seed{seed}"
             jobs.append(Job(name, config, (f"{key}.seed={seed}",), 1.0, folder + FINAL))
-        for arm, _, _, folder in (("random", "", "", ""), *PRETRAINED):
+        folders = {arm: folder for arm, _, _, folder in PRETRAINED}
+        for arm in DETECTORS:
             config = f"configs/tiny/mask_rcnn_r18_{arm}_digit_scenes.py"
             options, needs = (f"randomness.seed={seed}",), ()
-            if arm != "random":
+            if arm in folders:
                 needs = (f"resnet18_{arm}/seed{seed}",)
-                weights = root / needs[0] / folder / FINAL
+                weights = root / needs[0] / folders[arm] / FINAL
                 options += (f"model.backbone.init_cfg.checkpoint={weights}",)
             jobs.append(Job(f"mask_rcnn_{arm}/seed{seed}", config, options, 6.0, FINAL, needs))
     return jobs

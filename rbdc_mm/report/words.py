@@ -25,6 +25,7 @@ METHODS = {
     "random": "random init",
     "checkpoint": "given checkpoint",
 }
+_TASKS = {"bbox": "box", "segm": "mask"}
 _TINY = 0.1  # PFLOPs
 
 
@@ -55,6 +56,14 @@ def spread(mean: float, std: float, num_decimals: int = 2) -> str:
 def method_words(method: str) -> str:
     """The name a method goes by in its paper, else as its config has it."""
     return METHODS.get(method, method)
+
+
+def metric_words(metric: str) -> str:
+    """``'top1' -> 'top-1'``, ``'bbox_mAP_75' -> 'box AP75'``, ``'segm_mAP_s' -> 'mask APs'``."""
+    if metric == "top1":
+        return "top-1"
+    task, _, number = metric.partition("_")
+    return f"{_TASKS[task]} {number.replace('mAP', 'AP').replace('_', '')}"
 
 
 def family_of(method: str) -> str:

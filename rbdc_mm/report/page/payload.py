@@ -20,11 +20,10 @@ from rbdc_mm.report.words import (
     epochs_words,
     flops_unit,
     method_words,
+    metric_words,
     model_words,
 )
 
-METRIC_WORDS = {"top1": "top-1", "bbox_mAP": "box AP", "bbox_mAP_50": "box AP50",
-                "segm_mAP": "mask AP", "segm_mAP_50": "mask AP50"}  # fmt: skip
 # Matplotlib's marker -> plotly's symbol, and the character that looks like it.
 _SYMBOLS = {"o": ("circle", "●"), "s": ("square", "■"), "D": ("diamond", "◆"),
             "^": ("triangle-up", "▲"), "v": ("triangle-down", "▼"), "P": ("cross", "✚"),
@@ -52,7 +51,7 @@ def payload(runs: Runs, arms: pd.DataFrame, baseline: str) -> dict[str, Any]:
         "unit": unit,
         "factor": factor,
         "baseline": method_words(baseline),
-        "metrics": {m: METRIC_WORDS.get(m, m.replace("_", " ")) for m in metrics},
+        "metrics": {m: metric_words(m) for m in metrics},
         "looks": looks(rows["method"]),
         "runs": _columns(_words(rows)),
         "stages": _by(runs.stages, "run_id"),
