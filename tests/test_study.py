@@ -8,7 +8,7 @@ import pytest
 from mmengine import Config
 
 from rbdc_mm.protocol.run import make_plan
-from rbdc_mm.report.study import SEEDS, classifier_jobs, detector_jobs
+from rbdc_mm.report.study import FAMILY, SEEDS, classifier_jobs, detector_jobs
 from rbdc_mm.report.words import METHODS, family_of
 
 OPERATORS = {"net2net", "bert2bert", "stack", "interpolate", "lemon", "ligo", "embed"}
@@ -18,6 +18,7 @@ def test_every_method_has_an_arm_and_three_seeds():
     jobs = classifier_jobs()
     assert len(jobs) == len({job.name for job in jobs})
     arms = {Path(job.config).stem.removeprefix("study_") for job in jobs}
+    assert arms >= {path.stem for path in FAMILY}
     assert arms >= {"scratch", "scratch70", "rbdc", "com_pt"} | OPERATORS
     assert len(jobs) == len(arms) * len(SEEDS) and len(SEEDS) == 3
     assert [job.name.endswith("seed0") for job in jobs[: len(arms)]] == [True] * len(arms)
@@ -25,7 +26,8 @@ def test_every_method_has_an_arm_and_three_seeds():
 
 def test_all_arms_have_one_budget_and_one_target():
     plans = {}
-    for path in {job.config for job in classifier_jobs()} - {"configs/tiny/study_scratch.py"}:
+    others = {"configs/tiny/study_scratch.py", *map(str, FAMILY)}
+    for path in {job.config for job in classifier_jobs()} - others:
         plans[path] = make_plan(Config.fromfile(path))
     assert len({plan.scratch_flops for plan in plans.values()}) == 1
     assert len({plan.target.arch for plan in plans.values()}) == 1

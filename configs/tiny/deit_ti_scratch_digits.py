@@ -2,7 +2,7 @@
 #   tools/train.py configs/tiny/deit_ti_scratch_digits.py
 # Needs: data/digits (tools/make_data.py digits); a CPU
 # Costs: 64.239 GFLOPs of training (tools/get_flops.py), minutes on one core
-# Expect: not measured; the tests run it for a few steps
+# Expect: results/tiny_cpu/classifiers/ has what `tools/study.py classifiers` measured
 _base_ = ["../_base_/deit_digits.py"]
 
 method = "scratch"

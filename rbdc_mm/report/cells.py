@@ -9,7 +9,8 @@ import pandas as pd
 from rbdc_mm.report.table import Table
 from rbdc_mm.report.words import config_words, dataset_words, digits, method_words, spread
 
-LEFT = {"data set", "method", "config", "of", "model (M params)"}
+LEFT = {"data set", "method", "config", "of", "model (parameters)"}
+_SHARED = ("data set", "model (parameters)")
 MEANS = "Mean ± standard deviation over n runs, each at its last evaluation."
 FLOPS = (
     "FLOPs: forward and backward, 2 per multiply-add, without evaluation; every source model "
@@ -33,11 +34,16 @@ def made_table(
     """A table of columns: head -> cells.
 
     Args:
-        slug, title, columns, note: see ``Table``.
+        slug, title, columns, note: see ``Table``; data set and model that all rows have in common
+            go from the columns to the title.
         configs: of each row, for the link of its method; only paths within the repository, which
             have a slash, are linked.
         best: head -> which of its cells are bold.
     """
+    common = [name for name in _SHARED if name in columns and len(set(columns[name])) == 1]
+    if len(next(iter(columns.values()))) > 1:  # said once, in the title
+        title = ", ".join([title, *(columns[name][0] for name in common)])
+        columns = {name: cells for name, cells in columns.items() if name not in common}
     head = list(columns)
     bold = {
         (row, head.index(name))
@@ -54,12 +60,12 @@ def made_table(
 def who(frame: pd.DataFrame) -> dict[str, list[str]]:
     """The columns that say which arm a row is; old records do not name the architecture."""
     models = [
-        f"{name} ({digits(size, 3)})" if name else digits(size, 3)
+        f"{name} ({digits(size, 3)} M)" if name else f"{digits(size, 3)} M"
         for name, size in zip(frame["architecture"], frame["params_m"], strict=True)
     ]
     return {
         "data set": [dataset_words(x) for x in frame["dataset"]],
-        "model (M params)": models,
+        "model (parameters)": models,
         "method": [method_words(x) for x in frame["method"]],
         "config": [config_words(x) for x in frame["config"]],
     }

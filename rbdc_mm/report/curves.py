@@ -170,6 +170,12 @@ def curve_of(arms: pd.DataFrame, cost: str, metric: str) -> Curve | None:
     return Curve(*zip(*points, strict=True)) if points else None
 
 
+def panels_of(targets: pd.DataFrame, keys: Sequence[str] = PANEL) -> list[pd.DataFrame]:
+    """The targets of each data set and architecture; one alone is nothing to plot beside others."""
+    panels = [panel for _, panel in targets.groupby([*keys], sort=True, dropna=False)]
+    return [panel for panel in panels if len(panel) > 1] or panels
+
+
 def is_baseline(arms: pd.DataFrame, baseline: str = SCRATCH) -> pd.Series:
     """Which arms are the baseline's: by method; a classifier 'from scratch' with parents is not."""
     chosen = arms["method"] == baseline

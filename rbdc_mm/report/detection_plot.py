@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.transforms import offset_copy
 
 from rbdc_mm.report.arms import targets_of
-from rbdc_mm.report.curves import COSTS, PANEL
+from rbdc_mm.report.curves import COSTS, PANEL, panels_of
 from rbdc_mm.report.labels import BESIDE, Label, place_labels
 from rbdc_mm.report.stats import seed_values
 from rbdc_mm.report.style import flops_axis, looks_of
@@ -37,7 +37,7 @@ def detection_figure(rows: pd.DataFrame, arms: pd.DataFrame) -> Figure | None:
     if targets.empty:
         return None
     targets["seeds_ap"] = seed_values(rows, targets, "bbox_mAP")
-    panels = [panel for _, panel in targets.groupby([*PANEL, "epochs"], sort=True, dropna=False)]
+    panels = panels_of(targets, [*PANEL, "epochs"])
     costs = COSTS["detection"]
     size = (_PANEL[0] * len(costs), _PANEL[1] * len(panels) + _FOOT)
     figure = Figure(figsize=size, facecolor="white", layout="constrained")

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from rbdc_mm.report.arms import targets_of
-from rbdc_mm.report.curves import PANEL, is_baseline
+from rbdc_mm.report.curves import is_baseline, panels_of
 from rbdc_mm.report.stats import seed_values
 from rbdc_mm.report.style import COLOURS, SCRATCH
 from rbdc_mm.report.words import (
@@ -40,7 +40,7 @@ def dot_figure(rows: pd.DataFrame, arms: pd.DataFrame) -> Figure | None:
     if targets.empty:
         return None
     targets["seeds_top1"] = seed_values(rows, targets, "top1")
-    panels = [panel for _, panel in targets.groupby(PANEL, sort=True)]
+    panels = panels_of(targets)
     height = _FOOT + sum(_HEAD + _ROW * len(panel) for panel in panels)
     height += _BETWEEN * (len(panels) - 1)
     figure = Figure(figsize=(_WIDTH, height), facecolor="white")

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.transforms import offset_copy
 
 from rbdc_mm.report.arms import targets_of
-from rbdc_mm.report.curves import PANEL, is_baseline
+from rbdc_mm.report.curves import is_baseline, panels_of
 from rbdc_mm.report.labels import BESIDE, Label, list_labels, place_labels
 from rbdc_mm.report.stats import seed_values
 from rbdc_mm.report.style import SCRATCH, flops_axis, looks_of
@@ -52,10 +52,10 @@ def accuracy_figure(rows: pd.DataFrame, arms: pd.DataFrame) -> Figure | None:
         return None
     for column in ("top1", "total_pflops"):
         targets[f"seeds_{column}"] = seed_values(rows, targets, column)
-    panels = list(targets.groupby(PANEL, sort=True))
+    panels = panels_of(targets)
     num_columns = min(len(panels), _COLUMNS)
     num_rows = math.ceil(len(panels) / num_columns)
-    crowded = max(len(arms_here) for _, arms_here in panels) > _CROWD
+    crowded = max(map(len, panels)) > _CROWD
     room = _COLUMN if crowded else 0.0  # inches to the right of each panel, for its labels
     # one panel alone is wider, for the note under it
     size = (max(5.6, (_PANEL[0] + room) * num_columns), _PANEL[1] * num_rows + _FOOT)
@@ -67,7 +67,7 @@ def accuracy_figure(rows: pd.DataFrame, arms: pd.DataFrame) -> Figure | None:
     grid = figure.subplots(num_rows, num_columns, squeeze=False).ravel()
     looks = looks_of(targets["method"])
     to_label = []
-    for axes, (_, arms_here) in zip(grid, panels, strict=False):
+    for axes, arms_here in zip(grid, panels, strict=False):
         to_label.append((axes, _panel(axes, arms_here, looks, plain=crowded)))
     for axes in grid[len(panels) :]:
         axes.remove()

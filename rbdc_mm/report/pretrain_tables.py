@@ -109,7 +109,9 @@ def curves_table(frame: pd.DataFrame, metric: str, baseline: str = SCRATCH) -> T
     unit, factor = flops_unit(frame["highest_total_pflops"])
     columns = {
         "data set": [dataset_words(x) for x in frame["dataset"]],
-        "model (M params)": [digits(x, 3) for x in frame["params_m"]],
+        "model (parameters)": [
+            f"{digits(x, 3)} M" if pd.notna(x) else "–" for x in frame["params_m"]
+        ],
         "method": [method_words(x) for x in frame["method"]],
         "budgets": counts(frame["num_budgets"]),
         f"total ({unit})": [
@@ -140,7 +142,9 @@ def family_table(frame: pd.DataFrame) -> Table:
         "method": [method_words(x) for x in frame["method"]],
         "config": [config_words(x) for x in frame["config"]],
         "of": list(frame["stage"]),
-        "model (M params)": [digits(x, 3) for x in frame["params_m"]],
+        "model (parameters)": [
+            f"{digits(x, 3)} M" if pd.notna(x) else "–" for x in frame["params_m"]
+        ],
         "top-1 (%)": spreads(frame, "top1"),
         "top-1 from scratch (%)": [number(x, "{:.2f}") for x in frame["scratch_top1_mean_percent"]],
         f"in the chain ({unit})": [

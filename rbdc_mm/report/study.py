@@ -2,8 +2,8 @@
 
 Classifiers: every method at one total budget. Its arms are the configs
 ``configs/tiny/study_*.py``: each trains the same small ViT on digits, with all its source models,
-on the same total of training FLOPs; ``study_scratch.py`` alone has the whole schedule, for scale.
-Detectors: one detector, from every kind of backbone.
+on the same total of training FLOPs; ``study_scratch.py`` alone has the whole schedule, for scale,
+as have the smaller models of CoM-PT's family. Detectors: one, from every kind of backbone.
 """
 
 from __future__ import annotations
@@ -16,7 +16,10 @@ from rbdc_mm.records import FINAL
 from rbdc_mm.report.jobs import Job
 
 SEEDS = (0, 1, 2)
-CONFIGS = "configs/tiny/study_*.py"
+ARMS = "configs/tiny/study_*.py"
+# The smaller models of CoM-PT's chain alone, against which its family is held.
+FAMILY = (Path("configs/tiny/deit_s_scratch_digits.py"),
+          Path("configs/tiny/deit_ti_scratch_digits.py"))  # fmt: skip
 # Backbones: arm, config, where its seed is set, folder of the target.
 PRETRAINED = (
     ("scratch", "configs/tiny/resnet18_scratch_digits.py", "randomness", ""),
@@ -28,8 +31,11 @@ DETECTORS = ("random", "scratch", "rbdc", "com_pt")  # scratch70 only says what 
 
 
 def classifier_jobs() -> list[Job]:
-    """A job for every arm and seed, seed by seed, so that an interrupted study is a fair one."""
-    paths = sorted(Path().glob(CONFIGS))
+    """A job for every arm and seed, seed by seed, so that an interrupted study is a fair one.
+
+    Also for the smaller models of the family.
+    """
+    paths = [*sorted(Path().glob(ARMS)), *FAMILY]
     jobs = []
     for seed in SEEDS:
         for path in paths:
