@@ -2,7 +2,7 @@
 PYTHON_VENV := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test doctor demo results lint
+.PHONY: help setup test doctor demo results bench lint
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */  make \1\t/' | expand -t 16
@@ -21,6 +21,9 @@ demo: setup ## the whole pipeline in small: data, pretraining, detection, table 
 
 results: setup ## the tables and plots of all committed studies again, from their rows
 	$(PYTHON_VENV) tools/results.py
+
+bench: setup ## the benchmarks, into results/benchmarks.md; wants a quiet machine
+	$(PYTHON_VENV) tools/bench.py
 
 lint: setup ## ruff: rules and formatting
 	.venv/bin/ruff check . && .venv/bin/ruff format --check .

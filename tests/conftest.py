@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: tests run beside each other
 
+import mmengine.config.utils
 import pytest
 import torch
 
@@ -18,6 +20,15 @@ ROOT = Path(__file__).parent.parent
 def _quiet_and_comparable():
     logging.disable(logging.INFO)  # mmengine logs every initialised parameter
     torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _metafiles_are_read_once():
+    """MMEngine reads a hundred YAML files for each base that a config takes from mmdet."""
+    with pytest.MonkeyPatch.context() as patch:
+        load = functools.cache(mmengine.config.utils.load)
+        patch.setattr(mmengine.config.utils, "load", load)
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,6 @@ import re
 from collections import defaultdict
 from pathlib import Path
 
-import mmengine.config.utils
 import pytest
 from mmengine import Config
 from mmpretrain.models import VisionTransformer
@@ -26,15 +25,6 @@ CONFIGS = sorted(
 COCO = [Path(path).stem for path in CONFIGS if path.startswith("configs/coco/")]
 ARMS = ("scratch", "rbdc", "com_pt", "random", "ckpt")
 _COSTS: dict[str, int] = {}  # of the recipes built so far: arms share one, and one test of it
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _metafiles_are_read_once():
-    """MMEngine reads a hundred YAML files for each base that a config takes from mmdet."""
-    with pytest.MonkeyPatch.context() as patch:
-        load = functools.cache(mmengine.config.utils.load)
-        patch.setattr(mmengine.config.utils, "load", load)
-        yield
 
 
 def recipe(cfg: Config) -> str:

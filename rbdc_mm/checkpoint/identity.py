@@ -10,6 +10,10 @@ from typing import Any
 
 from mmengine import Config
 
+from rbdc_mm.checkpoint.files import hash_of_file, load_file
+
+SETTING = "setting"  # in a checkpoint's meta: the hash of its run's setting
+
 # What changes neither what is learned nor what it costs.
 _FREE = {
     "work_dir", "resume", "launcher", "env_cfg", "log_level", "visualizer", "vis_backends",
@@ -55,25 +59,46 @@ def hash_of(identity: Mapping[str, Any]) -> str:
 
 
 def setting_hash(cfg: Config) -> str:
-    """Hex SHA-256 of what runs have in common that differ in seeds and sources' places alone.
+    """Hex SHA-256 of what runs have in common that differ in seeds, and in places, alone.
+
+    Where data lie does not count. A checkpoint that the run starts or learns from counts as the
+    setting of the run that saved it (see ``SETTING``); one that does not know that, as its content;
+    one that is no file here, as its name.
 
     Args:
-        cfg: a plain config; where data lie does not count, nor do the paths of checkpoints.
+        cfg: a plain config, before ``load_from`` is set to resume the run itself.
     """
-    content = identity(cfg, ["stand for the sources"])["config"]
-    content.pop("load_from", None)
+    content = identity(cfg)["config"]
+    content["randomness"] = {"seed": None, **(content.get("randomness") or {})}
+    content["grown_from"] = [
+        hook.get(key) for hook in cfg.get("custom_hooks") or () if _is_growth(hook)
+        for key in sorted(_GROWN_FROM)
+    ]  # fmt: skip
     return hash_of(_without_seeds_and_places(content))
 
 
 def _without_seeds_and_places(value: Any, key: str = "") -> Any:
+    if key == "seed":
+        return "any"
     if isinstance(value, Mapping):
-        kept = {k: v for k, v in value.items() if k != "seed"}
-        return {k: _without_seeds_and_places(v, k) for k, v in kept.items()}
-    if isinstance(value, list):
-        return [_without_seeds_and_places(v) for v in value]
-    if isinstance(value, str) and key == "data_root":
-        return Path(value).name
-    return "weights" if isinstance(value, str) and value.endswith(".pth") else value
+        return {k: _without_seeds_and_places(v, k) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        same = [value.index(v) for v in value if _is_weights(v)]  # one parent twice is not two
+        return [*(_without_seeds_and_places(v) for v in value), *same]
+    if _is_weights(value):
+        return _setting_of(Path(value))
+    return Path(value).name if key in ("data_root", "ann_file") and value else value
+
+
+def _is_weights(value: Any) -> bool:
+    return isinstance(value, str) and value.endswith(".pth")
+
+
+def _setting_of(path: Path) -> str:
+    if not path.is_file():
+        return str(path)
+    meta = load_file(path).get("meta") or {}
+    return meta.get(SETTING) or hash_of_file(path)
 
 
 def _is_growth(hook: Mapping[str, Any]) -> bool:

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from mmengine import Config
+from mmengine.dist import get_world_size
 
 import rbdc_mm
 from rbdc_mm.arch import Arch, ViTArch
@@ -27,9 +28,9 @@ def versions() -> dict[str, str]:
 
 
 def device() -> str:
-    """The GPUs that this process sees, else the processor: ``'8 x NVIDIA H200'``."""
+    """The GPUs of the run, one a rank, else the processor: ``'8 x NVIDIA H200'``."""
     if torch.cuda.is_available():
-        return f"{torch.cuda.device_count()} x {torch.cuda.get_device_name()}"
+        return f"{get_world_size()} x {torch.cuda.get_device_name()}"
     return f"{torch.get_num_threads()} of {os.cpu_count()} cores of {cpu_name()}"
 
 

@@ -18,7 +18,7 @@ from rbdc_mm.checkpoint.arch_of import (
     without_projections,
 )
 from rbdc_mm.checkpoint.files import load_file, write_checkpoint, write_text
-from rbdc_mm.checkpoint.identity import setting_hash
+from rbdc_mm.checkpoint.identity import SETTING, setting_hash
 from rbdc_mm.hooks.flops_ledger import ledger_hook
 from rbdc_mm.hooks.provenance import (
     architecture,
@@ -57,15 +57,21 @@ class RunRecordHook(Hook):
         self._meter: ResourceMeter | None = None
         self._earlier: Resources | None = None  # what attempts before this one took
         self._setting: dict[str, Any] = {}
+        self._resumed_hash: str | None = None
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Remembers a resumed run's setting: its config now loads its own checkpoint."""
+        if runner._resume:
+            self._resumed_hash = (checkpoint.get("meta") or {}).get(SETTING)
 
     def before_train(self, runner: Runner) -> None:
         """Takes over the record of the run that is resumed."""
         earlier = [self._read(runner)]
-        broadcast_object_list(
-            earlier
-        )  # every rank must decide alike whether to evaluate at the end
+        # every rank must decide alike whether to evaluate at the end
+        broadcast_object_list(earlier)
         ledger, done = ledger_hook(runner).ledger, _progress(runner)
-        if earlier[0] and earlier[0]["ledger"]["run_id"] == ledger.run_id:
+        resumed = earlier[0] is not None and earlier[0]["ledger"]["run_id"] == ledger.run_id
+        if resumed:
             if earlier[0]["schema"] == SCHEMA:
                 self._earlier = {key: earlier[0][key] for key in Resources.__annotations__}
             else:
@@ -83,7 +89,7 @@ class RunRecordHook(Hook):
         self._setting = {
             "name": runner.experiment_name,
             "config": config_path(cfg),
-            "config_hash": setting_hash(cfg),
+            "config_hash": self._resumed_hash or setting_hash(cfg),
             "method": cfg.get("method"),
             "operator": operator_of(cfg),
             "architecture": architecture(cfg),
@@ -97,6 +103,11 @@ class RunRecordHook(Hook):
         }
         self._meter = ResourceMeter()
         self._meter.start()
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Tells runs that start from this one what it was."""
+        if self._setting:
+            checkpoint["meta"][SETTING] = self._setting["config_hash"]
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
         """Records an evaluation."""
@@ -179,7 +190,8 @@ def _by_epoch(runner: Runner) -> bool:
 
 
 def _dataset(cfg: Config) -> str:
+    """The data set that is trained on; of several that are joined, the first."""
     dataset = cfg.train_dataloader.dataset
-    while "dataset" in dataset:
-        dataset = dataset.dataset
+    while inner := dataset.get("dataset") or (dataset.get("datasets") or [None])[0]:
+        dataset = inner
     return f"{dataset.type}:{Path(dataset.get('data_root') or '').name}"
