@@ -356,6 +356,50 @@ def test_bad_options_are_said_before_anything_is_written(runs, tmp_path, options
     assert not (tmp_path / "out").exists()
 
 
+def test_what_is_malformed_deep_inside_is_named_and_left_out(runs, capsys):
+    runs.add("good", 90.0)
+    record = json.loads((runs.root / "good" / RECORD).read_text())
+    entry = record["ledger"]["entries"]["good-id"]
+    runs.write("parents", json.dumps(record | {"ledger": record["ledger"] | {
+        "entries": {"good-id": entry | {"parents": 3}}}}))  # fmt: skip
+    runs.write("run_id", json.dumps(record | {"ledger": record["ledger"] | {"run_id": [1]}}))
+    runs.write("spent", json.dumps(record | {"spent": {"30": "much"}}))
+    assert list(collect([runs.root]).rows["run"]) == ["good"]
+    said = capsys.readouterr().err
+    for words in ("parents must be a list of run ids", "no entry of its own run [1]", "spent has"):
+        assert words in said
+
+
+def test_committed_rows_and_a_run_that_has_only_begun(runs, tmp_path, capsys):
+    runs.add("done", 90.0)
+    aggregate([runs.root], tmp_path / "out", formats=("csv",))
+    runs.add("begun/it", 10.0, finished=False)
+    rows = collect([tmp_path / "out", runs.root / "begun"]).rows
+    assert list(rows["run"]) == ["done"] and "1 unfinished" in capsys.readouterr().err
+
+
+def test_a_source_of_unknown_cost_is_not_drawn_as_none(runs):
+    from rbdc_mm.report.detection_plot import detection_figure
+
+    unknown = Ledger.unknown("zoo", "a checkpoint of the zoo")
+    scratch = runs.add("scratch", 95.0, tflops=3.0)
+    runs.detector("det", 0.4, 0.3, parents=[scratch])
+    runs.detector("det-random", 0.2, 0.1, method="random")
+    runs.detector("det-zoo", 0.5, 0.4, parents=[unknown], method="checkpoint")
+    rows = collect([runs.root]).rows
+    pretraining, total = detection_figure(rows, arms_of(rows)).axes
+    assert {text.get_text() for text in pretraining.texts} == {"scratch", "random init"}
+    names = {text.get_text() for text in total.texts}
+    assert names == {"scratch", "random init", "given checkpoint (FLOPs ≥)"}
+
+
+def test_a_metric_that_nothing_has_is_refused(runs, tmp_path):
+    runs.add("classifier", 90.0)
+    with pytest.raises(ValueError, match="--metric segm_mAP: no finished run has it"):
+        aggregate([runs.root], tmp_path / "out", metric="segm_mAP")
+    assert not (tmp_path / "out").exists()
+
+
 def test_the_runs_own_folder_is_no_place_for_results(runs):
     fill(runs)
     with pytest.raises(ValueError, match=r"is a folder of the runs themselves: give another"):

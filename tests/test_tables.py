@@ -239,6 +239,17 @@ def test_detectors_save_pretraining_at_equal_ap():
     assert list(slugs) == ["detection", "downstream", "detection_savings", "detection_full"]
 
 
+def test_detectors_of_other_schedules_are_other_panels():
+    """At equal pretraining, a longer finetuning is no point of the same curve."""
+    made = detectors(scratch=40.0, rbdc=40.0)
+    aps = {"bbox_mAP": 44.0, "segm_mAP": 41.0}
+    more = dict(kind="detection", dataset="CocoDataset", epochs=36, own=150.0)
+    made.add("scratch-3x", aps, method="scratch", sources={"s": 100.0}, **more)
+    frame = savings(made, metric="bbox_mAP")
+    assert frame.loc[("rbdc", 12), "saving_pretraining_percent"] == pytest.approx(40)
+    assert frame.loc[("rbdc", 12), "saving_pretraining_bound"] == ""
+
+
 def test_cocos_twelve_numbers_of_boxes_and_masks():
     made = detectors(scratch=40.0)
     rows = made.runs().rows.assign(**{"bbox_AR_s@1000": 19.0, "bbox_mAP_75": math.nan})

@@ -31,7 +31,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--metric",
         choices=("top1", "bbox_mAP", "segm_mAP"),
-        help="what savings are measured at (top1, and bbox_mAP for detectors)",
+        help="what savings in tables are measured at (top1, and bbox_mAP for detectors)",
     )
     parser.add_argument(
         "--formats",

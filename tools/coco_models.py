@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from rbdc_mm.report.coco_models import coco_models_markdown
-from rbdc_mm.report.files import write_whole
+from rbdc_mm.report.files import write_text
 
 
 def main() -> int:
@@ -20,7 +20,7 @@ def main() -> int:
     os.chdir(root)  # configs are named from there
     try:
         words = coco_models_markdown()
-        write_whole(out, lambda path: path.write_text(words, encoding="utf-8"))
+        write_text(words, out)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

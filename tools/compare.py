@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from rbdc_mm.report.compare import compare_methods, compare_runs
-from rbdc_mm.report.files import write_whole
+from rbdc_mm.report.files import write_text
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -33,7 +33,7 @@ def main(argv: list[str] | None = None) -> int:
         else:
             text = compare_runs(*args.paths)
         if args.out:
-            write_whole(args.out, lambda path: path.write_text(text, encoding="utf-8"))
+            write_text(text, args.out)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -245,7 +245,7 @@ class Ledger:
         missing = {p for e in entries.values() for p in e.parents} - set(entries)
         if missing:
             raise ValueError(f"{where}: parents {sorted(missing)} are named but have no entry")
-        if data["run_id"] not in entries:
+        if not isinstance(data["run_id"], str) or data["run_id"] not in entries:
             raise ValueError(f"{where}: no entry of its own run {data['run_id']!r}")
         return cls(data["run_id"], entries, convention=data["convention"])
 
@@ -266,7 +266,10 @@ def _entry(data: Any, key: str, where: str) -> Entry:
     for name in _COUNTS:
         if not (name == "train_flops" and data[name] is None):
             _count(f"{where}: {name}", data[name])
-    return Entry(**{**data, "parents": tuple(data["parents"])})
+    parents = data["parents"]
+    if not isinstance(parents, list | tuple) or not all(isinstance(p, str) for p in parents):
+        raise ValueError(f"{where}: parents must be a list of run ids, got {parents!r}")
+    return Entry(**{**data, "parents": tuple(parents)})
 
 
 def _keys(data: Any, wanted: set[str], where: str) -> None:

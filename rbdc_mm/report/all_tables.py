@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from rbdc_mm.report.curves import SCRATCH, kind_of
+from rbdc_mm.report.curves import SCRATCH, headlines
 from rbdc_mm.report.detection_tables import detection_full_table, detection_table, downstream_table
 from rbdc_mm.report.frames import (
     classification_frame,
@@ -23,7 +23,7 @@ from rbdc_mm.report.pretrain_tables import (
     family_table,
     savings_table,
 )
-from rbdc_mm.report.runs import HEADLINES, Runs
+from rbdc_mm.report.runs import Runs
 from rbdc_mm.report.runs_frames import family_frame
 from rbdc_mm.report.table import Table
 
@@ -47,7 +47,7 @@ def report_tables(
         baseline: the method that the others are held against (see ``check_baseline``).
         metric: what its kind of runs is held against the baseline by, instead of the headline.
     """
-    metrics = HEADLINES | ({kind_of(metric): metric} if metric else {})
+    metrics = headlines(metric)
     top1, ap = metrics["classification"], metrics["detection"]
     made: list[tuple[pd.DataFrame, Callable[[pd.DataFrame], Table]]] = [
         (classification_frame(arms, baseline), lambda f: classification_table(f, baseline)),

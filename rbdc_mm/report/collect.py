@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from rbdc_mm.cost import CONVENTION, Ledger
-from rbdc_mm.report.read import find_records, read_record
+from rbdc_mm.report.read import find_records, listed, read_record
 from rbdc_mm.report.runs import (
     COCO_METRICS,
     COLUMNS,
@@ -55,7 +55,12 @@ def collect(paths: Iterable[str | Path]) -> Runs:
     written = [p for p in written if p.is_file()]
     parts = [read_written(path) for path in written]
     if others or not parts:
-        parts.append(_from_records(others))
+        try:
+            parts.append(_from_records(others))
+        except ValueError as error:
+            if not parts:
+                raise
+            say(f"left out: {error}")
     known: set[str] = set()
     fresh = []
     for part in reversed(parts):  # a run's own file says the latest
@@ -103,7 +108,7 @@ def _from_records(paths: list[Path]) -> Runs:
         say(f"unfinished runs left out: {len(running)} ({', '.join(names[:3])}{more})")
     if not done:
         raise ValueError(
-            f"no finished run under {_list(paths)}: {len(running)} unfinished, {num_broken} "
+            f"no finished run under {listed(paths)}: {len(running)} unfinished, {num_broken} "
             "broken. Finish one with tools/train.py"
         )
     curves = [point for entry in done for point in _curve(*entry[1:])]
@@ -128,10 +133,6 @@ def _frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
 def _concatenated(frames: list[pd.DataFrame]) -> pd.DataFrame:
     filled = [frame for frame in frames if not frame.empty] or frames[:1]
     return pd.concat(filled, ignore_index=True)
-
-
-def _list(paths: Iterable[Path]) -> str:
-    return ", ".join(map(str, paths)) or "no folder at all"
 
 
 def say(text: str) -> None:

@@ -17,8 +17,10 @@ def config_beside(record: str | Path, config: str) -> Path | None:
         record: path of the run file.
         config: the run's config as the file names it; of its folder nothing is used.
     """
+    if not config.endswith(".py"):  # none at all, for runs made in a script
+        return None
     path = Path(record).with_name(Path(config).name)
-    return path if path.suffix == ".py" and path.is_file() else None
+    return path if path.is_file() else None
 
 
 def config_difference(a: Path, b: Path) -> list[tuple[str, str, str]]:

@@ -76,6 +76,11 @@ class Fits:
         return np.exp(log_B), np.where(below_B, -1, np.where(wanted_B > best_B + EQUAL, 1, 0))
 
 
+def headlines(metric: str | None) -> dict[str, str]:
+    """Kind of runs -> what it is judged by; ``metric`` takes the place of its kind's."""
+    return HEADLINES | ({kind_of(metric): metric} if metric else {})
+
+
 @dataclass(frozen=True)
 class Curve:
     """Accuracy against FLOPs, a point per budget.
@@ -170,9 +175,14 @@ def curve_of(arms: pd.DataFrame, cost: str, metric: str) -> Curve | None:
     return Curve(*zip(*points, strict=True)) if points else None
 
 
-def panels_of(targets: pd.DataFrame, keys: Sequence[str] = PANEL) -> list[pd.DataFrame]:
-    """The targets of each data set and architecture; one alone is nothing to plot beside others."""
-    panels = [panel for _, panel in targets.groupby([*keys], sort=True, dropna=False)]
+def panel_of(kind: str) -> list[str]:
+    """What arms share that are held against one another: of detectors also the finetuning."""
+    return PANEL if kind == "classification" else [*PANEL, "epochs"]
+
+
+def panels_of(targets: pd.DataFrame, kind: str) -> list[pd.DataFrame]:
+    """The targets panel by panel, see ``panel_of``; one alone is nothing to plot beside others."""
+    panels = [panel for _, panel in targets.groupby(panel_of(kind), sort=True, dropna=False)]
     return [panel for panel in panels if len(panel) > 1] or panels
 
 

@@ -10,11 +10,18 @@ from matplotlib.figure import Figure
 from matplotlib.transforms import offset_copy
 
 from rbdc_mm.report.arms import targets_of
-from rbdc_mm.report.curves import COSTS, PANEL, panels_of
+from rbdc_mm.report.curves import COSTS, panels_of
 from rbdc_mm.report.labels import BESIDE, Label, place_labels
 from rbdc_mm.report.stats import seed_values
 from rbdc_mm.report.style import flops_axis, looks_of
-from rbdc_mm.report.words import dataset_words, digits, epochs_words, flops_unit, method_words
+from rbdc_mm.report.words import (
+    dataset_words,
+    digits,
+    epochs_words,
+    flops_unit,
+    method_words,
+    metric_words,
+)
 
 _PANEL, _FOOT = (3.4, 2.7), 0.42  # inches
 _NOTE = (
@@ -23,8 +30,10 @@ _NOTE = (
 )
 
 
-def detection_figure(rows: pd.DataFrame, arms: pd.DataFrame) -> Figure | None:
-    """Box AP of all detectors against pretraining FLOPs and against all FLOPs (log), or None.
+def detection_figure(
+    rows: pd.DataFrame, arms: pd.DataFrame, metric: str = "bbox_mAP"
+) -> Figure | None:
+    """AP of all detectors against pretraining FLOPs and against all FLOPs (log), or None.
 
     A row of panels for each data set and detector. What cost no pretraining has no place on the
     first axis and is a line there.
@@ -32,12 +41,15 @@ def detection_figure(rows: pd.DataFrame, arms: pd.DataFrame) -> Figure | None:
     Args:
         rows: see ``collect``.
         arms: see ``arms_of``, of the same rows.
+        metric: which AP.
     """
     targets = targets_of(arms, "detection")
+    targets = targets[targets[f"{metric}_mean"].notna()] if len(targets) else targets
     if targets.empty:
         return None
-    targets["seeds_ap"] = seed_values(rows, targets, "bbox_mAP")
-    panels = panels_of(targets, [*PANEL, "epochs"])
+    targets = targets.assign(ap=targets[f"{metric}_mean"], ap_std=targets[f"{metric}_std"],
+                             seeds_ap=seed_values(rows, targets, metric))  # fmt: skip
+    panels = panels_of(targets, "detection")
     costs = COSTS["detection"]
     size = (_PANEL[0] * len(costs), _PANEL[1] * len(panels) + _FOOT)
     figure = Figure(figsize=size, facecolor="white", layout="constrained")
@@ -49,7 +61,7 @@ def detection_figure(rows: pd.DataFrame, arms: pd.DataFrame) -> Figure | None:
         for axes, cost in zip(line, costs, strict=True):
             to_label.append((axes, _panel(axes, panel, cost, looks)))
         line[0].set_title(_title(panel.iloc[0]), loc="left", weight="bold")
-        line[0].set_ylabel("box AP (%)")
+        line[0].set_ylabel(f"{metric_words(metric)} (%)")
     figure.text(0.5, 0.10 / size[1], _NOTE, size=6.5, color="#555555", ha="center", va="bottom")
     figure.draw_without_rendering()  # settles the layout, on which the labels' places depend
     figure.set_layout_engine("none")
@@ -62,6 +74,8 @@ def _panel(axes: Axes, arms: pd.DataFrame, cost: str, looks: dict[str, tuple[str
     """Draws one panel; returns its labels and what they must not cover, see ``place_labels``."""
     unit, factor = flops_unit(arms[f"{cost}_pflops"])
     labels, marks, beside, lines = [], [], [], []
+    if cost == "pretraining":  # of unknown cost is not without pretraining: it has no place
+        arms = arms[(arms["pretraining_pflops"] > 0) | ~arms["total_is_lower_bound"].astype(bool)]
     known = arms[arms[f"{cost}_pflops"] > 0]
     if known.empty:
         axes.set_axis_off()
@@ -70,8 +84,8 @@ def _panel(axes: Axes, arms: pd.DataFrame, cost: str, looks: dict[str, tuple[str
     low, high = flops_axis(axes, xs)
     for n, arm in arms.iterrows():
         colour, marker = looks[arm["method"]]
-        y, std = arm["bbox_mAP_mean"], arm["bbox_mAP_std"]
-        name = method_words(arm["method"])
+        y, std = arm["ap"], arm["ap_std"]
+        name = method_words(arm["method"]) + (" (FLOPs ≥)" if arm["total_is_lower_bound"] else "")
         if n not in known.index:
             axes.axhline(y, color=colour, lw=1.0, ls=(0, (4, 3)), zorder=2)
             lines.append([(low, y), (high, y)])

@@ -41,6 +41,7 @@ def downstream_table(frame: pd.DataFrame, baseline: str = SCRATCH) -> Table:
     unit, factor = flops_unit(frame["total_pflops"])
     bounds = frame["total_is_lower_bound"]
     columns = who(frame) | {
+        "epochs": epochs(frame),
         "box AP (%)": spreads(frame, "bbox_mAP", 1),
         "mask AP (%)": spreads(frame, "segm_mAP", 1),
         f"pretraining ({unit})": [
@@ -60,6 +61,7 @@ def downstream_table(frame: pd.DataFrame, baseline: str = SCRATCH) -> Table:
                     frame[f"{name}_points"], frame[f"{name}_verdict"], strict=True
                 )
             ]
+    columns["n"] = counts(frame["n"])
     note = (
         f"Gains: of the same data set, detector and epochs; in brackets: inside the noise (under "
         f"0.3 AP, or Welch's 95% interval over seeds). {FLOPS}"

@@ -26,21 +26,22 @@ _FAMILY_WORDS = {"rbdc": "RBDC and its variants", "com_pt": "CoM-PT and its vari
                  "growth": "growth from one source", "scratch": "from scratch"}  # fmt: skip
 
 
-def dot_figure(rows: pd.DataFrame, arms: pd.DataFrame) -> Figure | None:
+def dot_figure(rows: pd.DataFrame, arms: pd.DataFrame, baseline: str = "scratch") -> Figure | None:
     """Top-1 of every classification target: runs, mean, standard deviation and cost; or None.
 
     A panel for each data set and architecture. The cost is the total, source models included, in
-    percent of the dearest scratch arm of the same panel.
+    percent of the baseline's dearest arm of the same panel.
 
     Args:
         rows: see ``collect``.
         arms: see ``arms_of``, of the same rows.
+        baseline: the method that the others are held against.
     """
     targets = targets_of(arms, "classification")
     if targets.empty:
         return None
     targets["seeds_top1"] = seed_values(rows, targets, "top1")
-    panels = panels_of(targets)
+    panels = panels_of(targets, "classification")
     height = _FOOT + sum(_HEAD + _ROW * len(panel) for panel in panels)
     height += _BETWEEN * (len(panels) - 1)
     figure = Figure(figsize=(_WIDTH, height), facecolor="white")
@@ -48,7 +49,7 @@ def dot_figure(rows: pd.DataFrame, arms: pd.DataFrame) -> Figure | None:
     for panel in panels:
         bottom = top - _HEAD - _ROW * len(panel)
         axes = figure.add_axes((0.27, bottom / height, 0.56, _ROW * len(panel) / height))
-        _panel(axes, panel.sort_values("top1_mean", ascending=False))
+        _panel(axes, panel, baseline)
         first = panel.iloc[0]
         words = model_words(first["params_m"], first["gmacs_per_sample"])
         title = f"{dataset_words(first['dataset'])}: {words} per image"
@@ -58,15 +59,16 @@ def dot_figure(rows: pd.DataFrame, arms: pd.DataFrame) -> Figure | None:
     for n, family in enumerate(seen):
         figure.text(0.04 + 0.235 * n, 0.30 / height, f"◆ {_FAMILY_WORDS[family]}",
                     color=_FAMILIES[family], size=7)  # fmt: skip
+    words = method_words(baseline)
     note = ("◆ mean ± standard deviation over seeds, • single runs; dashed: the cheapest "
-            "scratch. FLOPs: forward and backward, all source models")  # fmt: skip
+            f"{words}. FLOPs: forward and backward, all source models")  # fmt: skip
     figure.text(0.04, 0.12 / height, note, size=6.5, color="#555555")
     return figure
 
 
-def _panel(axes: Axes, arms: pd.DataFrame) -> None:
-    scratch = arms[is_baseline(arms)].sort_values("total_pflops")
-    longest = scratch["total_pflops"].max()
+def _panel(axes: Axes, arms: pd.DataFrame, baseline: str) -> None:
+    base = arms[is_baseline(arms, baseline)].sort_values("total_pflops")
+    longest = base["total_pflops"].max()
     for place, (_, arm) in enumerate(arms.iterrows()):
         colour = _FAMILIES[family_of(arm["method"])]
         points = arm["seeds_top1"]
@@ -75,10 +77,10 @@ def _panel(axes: Axes, arms: pd.DataFrame) -> None:
                       ms=4.5, mec="white", mew=0.6, lw=1.1, capsize=2.5, zorder=4)  # fmt: skip
         bound = "≥ " if arm["total_is_lower_bound"] else ""
         share = f"{bound}{digits(100 * arm['total_pflops'] / longest, 3)} %"
-        axes.annotate(share if len(scratch) else "–", (1.02, place),
+        axes.annotate(share if len(base) else "–", (1.02, place),
                       xycoords=("axes fraction", "data"), va="center", size=7.5)  # fmt: skip
-    if len(scratch):
-        axes.axvline(scratch.iloc[0]["top1_mean"], color=SCRATCH, lw=0.8, ls=(0, (4, 3)), zorder=1)
+    if len(base):
+        axes.axvline(base.iloc[0]["top1_mean"], color=SCRATCH, lw=0.8, ls=(0, (4, 3)), zorder=1)
     axes.set_yticks(range(len(arms)), _names(arms))
     axes.set_ylim(len(arms) - 0.4, -0.6)
     axes.set_xlabel("top-1 (%)")
@@ -86,7 +88,8 @@ def _panel(axes: Axes, arms: pd.DataFrame) -> None:
     axes.set_axisbelow(True)
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
-    axes.annotate("total FLOPs\n(of scratch)", (1.02, 1), (0, 4), xycoords="axes fraction",
+    words = f"total FLOPs\n(of {method_words(baseline)})"
+    axes.annotate(words, (1.02, 1), (0, 4), xycoords="axes fraction",
                   textcoords="offset points", size=7, va="bottom", color="#555555")  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from rbdc_mm.report.curves import (
     is_baseline,
     kind_of,
     mean_gain,
+    panel_of,
 )
 from rbdc_mm.report.estimates import (
     MIN_SEEDS,
@@ -134,7 +135,7 @@ def savings_frame(
     is_base = is_baseline(targets, baseline)
     for cost in COSTS[kind]:
         savings: list[dict] = [{} for _ in range(len(targets))]
-        for _, panel in targets.groupby(PANEL, dropna=False):
+        for _, panel in targets.groupby(panel_of(kind), dropna=False):
             against = _Baseline(panel[is_base[panel.index]], cost, metric, means)
             for n, arm in panel.iterrows():
                 savings[n] = (
@@ -159,10 +160,11 @@ def curves_frame(arms: pd.DataFrame, metric: str = "top1", baseline: str = SCRAT
     targets, rows = targets_of(arms, kind), []
     if targets.empty:
         return targets
-    for panel_key, panel in targets.groupby(PANEL, dropna=False):
+    keys = panel_of(kind)
+    for panel_key, panel in targets.groupby(keys, dropna=False):
         base = panel[is_baseline(panel, baseline)]
         for method, own in panel[~is_baseline(panel, baseline)].groupby("method"):
-            row = dict(zip(PANEL, panel_key, strict=True)) | {"method": method, "num_budgets": 0}
+            row = dict(zip(keys, panel_key, strict=True)) | {"method": method, "num_budgets": 0}
             for cost in COSTS[kind]:
                 curve, against = (curve_of(x, cost, metric) for x in (own, base))
                 num = len(curve.flops) if curve else 0
@@ -249,9 +251,9 @@ def _detectors(targets: pd.DataFrame, metrics: tuple[str, ...]) -> pd.DataFrame:
 
 
 def _ranks(targets: pd.DataFrame, metric: str) -> pd.Series:
-    """Ranks within each data set and architecture."""
+    """Ranks within each panel."""
     found = pd.Series(np.nan, index=targets.index)
-    for _, panel in targets.groupby(PANEL, dropna=False):
+    for _, panel in targets.groupby(panel_of(kind_of(metric)), dropna=False):
         found[panel.index] = ranks(
             metric, panel[f"{metric}_mean"], panel[f"{metric}_std"], panel["n"]
         )
@@ -263,7 +265,8 @@ def _fronts(targets: pd.DataFrame, cost: str, metric: str) -> pd.Series:
     if cost in ("total", "pretraining"):
         costs[targets["total_is_lower_bound"].astype(bool)] = np.nan
     found = pd.Series(False, index=targets.index)
-    for _, here in targets.groupby("dataset"):
+    over = ["dataset", "epochs"] if kind_of(metric) == "detection" else ["dataset"]
+    for _, here in targets.groupby(over, dropna=False):
         accuracies = here[f"{metric}_mean"].to_numpy(float)
         found[here.index] = on_front(costs[here.index].to_numpy(float), accuracies)
     return found
@@ -272,7 +275,7 @@ def _fronts(targets: pd.DataFrame, cost: str, metric: str) -> pd.Series:
 def _gains_over(targets: pd.DataFrame, method: str, metric: str) -> tuple[pd.Series, pd.Series]:
     gains = pd.Series(np.nan, index=targets.index)
     verdicts = pd.Series("", index=targets.index)
-    for _, panel in targets.groupby([*PANEL, "epochs"], dropna=False):
+    for _, panel in targets.groupby(panel_of("detection"), dropna=False):
         base = panel[(panel["method"] == method) & panel[f"{metric}_mean"].notna()]
         if base.empty:
             continue

@@ -20,6 +20,8 @@ from pathlib import Path
 
 from mmengine import Config
 
+from rbdc_mm.report.files import write_text
+
 DONE = "job.json"
 
 
@@ -91,7 +93,7 @@ def run_jobs(jobs: Iterable[Job], root: Path, num_workers: int) -> None:
                         f"{_tail(log)}\n({log}; the same command goes on from here)"
                     )
                 done[job.name] = job.key(done)
-                (root / job.name / DONE).write_text(json.dumps({"key": done[job.name]}))
+                write_text(json.dumps({"key": done[job.name]}), root / job.name / DONE)
                 now = time.monotonic()
                 seconds[job] = now - started[job.name]
                 rate = sum(seconds.values()) / sum(j.weight for j in seconds)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
+from matplotlib.figure import Figure
 
 import rbdc_mm
 from rbdc_mm.report.all_tables import report_tables
 from rbdc_mm.report.arms import TARGET_ROLES, arms_of
-from rbdc_mm.report.collect import collect
-from rbdc_mm.report.curves import SCRATCH, check_baseline
+from rbdc_mm.report.collect import collect, say
+from rbdc_mm.report.curves import SCRATCH, check_baseline, headlines
 from rbdc_mm.report.detection_plot import detection_figure
 from rbdc_mm.report.dot_plot import dot_figure
 from rbdc_mm.report.files import write_text
@@ -31,7 +32,7 @@ FORMATS = ("md", "csv", "tex", "html", "png")
 _TABLES = ("classification", "classification_savings", "classification_curves", "family",
            "detection", "downstream", "detection_savings", "detection_curves",
            "detection_full")  # fmt: skip
-_PLOTS = {"accuracy_vs_flops": accuracy_figure, "top1": dot_figure, "downstream": detection_figure}
+_PLOTS = ("accuracy_vs_flops", "top1", "downstream")
 _PRINTED = ("classification", "classification_savings", "family", "detection", "downstream")
 _PICTURES = {"png": ["png", "svg"], "tex": ["pdf"]}  # a paper wants its figures as PDF
 
@@ -79,7 +80,7 @@ def aggregate(
         baseline: the method that others are held against; by default ``'scratch'``, which may be
             missing.
         metric: ``'top1'``, ``'bbox_mAP'`` or ``'segm_mAP'``: what savings are measured at, instead
-            of the headline of each kind of runs.
+            of the headline of its kind of runs (the page keeps the headline).
         formats: of ``FORMATS``; ``'png'`` gives SVGs too, ``'tex'`` PDFs of the plots.
         published: a file of published rows (see ``read_published``) for the page.
 
@@ -110,9 +111,15 @@ def aggregate_each(paths: Iterable[str | Path], out: str | Path, **options) -> l
     for names in data_sets(runs.rows).values():
         for name, run_ids in names.items():
             chosen[name] = [*chosen.get(name, ()), *run_ids]
-    return [
-        _write(runs.only(run_ids), Path(out) / name, **options) for name, run_ids in chosen.items()
-    ]
+    made, left = [], set(runs.rows["run_id"]) - {i for ids in chosen.values() for i in ids}
+    for name, run_ids in chosen.items():
+        ancestors = runs.stages["entry"][runs.stages["run_id"].isin(run_ids)]
+        behind = left & set(ancestors)  # of no data set here: operators, parents trained elsewhere
+        made.append(_write(runs.only({*run_ids, *behind}), Path(out) / name, **options))
+        left -= behind
+    if left:
+        say(f"runs in no folder, for nothing that was judged came of them: {len(left)}")
+    return made
 
 
 def tables_of(path: str | Path) -> str:
@@ -156,6 +163,11 @@ def _write(
     arms = arms_of(runs.rows)
     if baseline is not None:
         check_baseline(arms, baseline)
+    if metric is not None and not (len(arms) and arms[f"{metric}_mean"].notna().any()):
+        raise ValueError(
+            f"--metric {metric}: no finished run has it that may enter a mean. Give the work dirs "
+            "of runs that measure it, or leave the choice to the runs"
+        )
     papers = None if published is None else read_published(published)
     files = write_runs(runs, out)
     runs = read_written(out / ROWS)  # to the digits that are written, so that they give the rest
@@ -170,20 +182,28 @@ def _write(
         if "md" in formats:
             files.append(write_text(table.to_markdown(root), out / f"{table.slug}.md"))
         if "tex" in formats:
-            files.append(write_text(to_latex(table), out / f"{table.slug}.tex"))
-    files += _plots(runs, arms, out, formats)
+            files.append(write_text(to_latex(table, root), out / f"{table.slug}.tex"))
+    figures = {
+        "accuracy_vs_flops": lambda: accuracy_figure(runs.rows, arms, baseline),
+        "top1": lambda: dot_figure(runs.rows, arms, baseline),
+        "downstream": lambda: detection_figure(runs.rows, arms, headlines(metric)["detection"]),
+    }
+    assert tuple(figures) == _PLOTS
+    files += _plots(figures, out, formats)
     if "html" in formats:
         files.append(write_page(runs, arms, out, published=papers, baseline=baseline))
     _remove_old(out, files)
     return Aggregate(runs, arms, tables, files)
 
 
-def _plots(runs: Runs, arms: pd.DataFrame, out: Path, formats: Sequence[str]) -> list[Path]:
+def _plots(
+    figures: Mapping[str, Callable[[], Figure | None]], out: Path, formats: Sequence[str]
+) -> list[Path]:
     suffixes = [suffix for name in formats for suffix in _PICTURES.get(name, ())]
     files: list[Path] = []
     with paper_style():
-        for name, draw in _PLOTS.items() if suffixes else ():
-            figure = draw(runs.rows, arms)
+        for name, draw in figures.items() if suffixes else ():
+            figure = draw()
             if figure is not None:
                 files += [save_figure(figure, out / f"{name}.{suffix}") for suffix in suffixes]
     return files

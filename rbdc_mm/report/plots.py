@@ -40,19 +40,23 @@ _CROWD, _COLUMN = 8, 2.2  # arms that find room for labels beside them; inches f
 _Point = tuple[float, float]
 
 
-def accuracy_figure(rows: pd.DataFrame, arms: pd.DataFrame) -> Figure | None:
+def accuracy_figure(
+    rows: pd.DataFrame, arms: pd.DataFrame, baseline: str = "scratch"
+) -> Figure | None:
     """Top-1 against total training FLOPs (log axis) of all classification targets, or None.
 
     Args:
         rows: see ``collect``.
         arms: see ``arms_of``, of the same rows.
+        baseline: the method whose budgets a line joins.
     """
     targets = targets_of(arms, "classification")
     if targets.empty:
         return None
+    targets["is_baseline"] = is_baseline(targets, baseline)
     for column in ("top1", "total_pflops"):
         targets[f"seeds_{column}"] = seed_values(rows, targets, column)
-    panels = panels_of(targets)
+    panels = panels_of(targets, "classification")
     num_columns = min(len(panels), _COLUMNS)
     num_rows = math.ceil(len(panels) / num_columns)
     crowded = max(map(len, panels)) > _CROWD
@@ -90,10 +94,11 @@ def _panel(
     unit, factor = flops_unit(arms["total_pflops"])
     labels, marks, beside, lines = [], [], [], []
     names = _names(arms, unit, factor)
-    scratch = arms[is_baseline(arms)].sort_values("total_pflops")
-    if len(scratch) > 1:
-        lines.append(list(zip(factor * scratch["total_pflops"], scratch["top1_mean"], strict=True)))
-        axes.plot(*zip(*lines[-1], strict=True), color=SCRATCH, lw=1.0, zorder=2)
+    base = arms[arms["is_baseline"]].sort_values("total_pflops")
+    if len(base) > 1:
+        lines.append(list(zip(factor * base["total_pflops"], base["top1_mean"], strict=True)))
+        colour, _ = looks[base.iloc[0]["method"]]
+        axes.plot(*zip(*lines[-1], strict=True), color=colour, lw=1.0, zorder=2)
     for n, arm in arms.iterrows():
         colour, marker = looks[arm["method"]]
         x, y = factor * arm["total_pflops"], arm["top1_mean"]
@@ -114,7 +119,8 @@ def _panel(
             axes.plot(own, y, marker, ms=5.5, mfc="white", mec=colour, mew=1.0, zorder=4)
             marks.append((own, y))
             lines.append([(own, y), (x, y)])
-        labels.append(Label(x, y, names[n], colour))
+        name = f"{names[n]} (FLOPs ≥)" if arm["total_is_lower_bound"] else names[n]
+        labels.append(Label(x, y, name, colour))
     _dress(axes, arms, unit, [x for x, _ in marks], [y for _, y in chain(marks, beside, *lines)])
     labels.sort(key=lambda label: label.colour != SCRATCH)  # the baseline's places come first
     return labels, marks, beside, lines

@@ -76,7 +76,8 @@ def savings_table(frame: pd.DataFrame, metric: str, baseline: str = SCRATCH) -> 
     costs = COSTS[kind]
     letters = _LETTERS[kind]
     last = list(costs)[-1]
-    columns = who(frame) | {f"{metric_words(metric)} (%)": spreads(frame, metric)}
+    columns = who(frame) | {"epochs": epochs(frame)}
+    columns[f"{metric_words(metric)} (%)"] = spreads(frame, metric)
     for cost, words in letters.items():
         columns[f"saving {words} (%)"] = [
             _estimate(arm, f"saving_{cost}_percent", f"saving_{cost}", "{:.1f}")

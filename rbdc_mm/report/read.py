@@ -43,7 +43,7 @@ def find_records(paths: Iterable[Path]) -> list[Path]:
                 found.setdefault(file.resolve(), file)
     if not found:
         raise ValueError(
-            f"no {RECORD} under {_list(paths)}: every run of tools/train.py whose config has "
+            f"no {RECORD} under {listed(paths)}: every run of tools/train.py whose config has "
             "RunRecordHook leaves one (default_hooks.record, as in all configs of this suite)"
         )
     return sorted(found.values())
@@ -71,8 +71,11 @@ def read_record(path: Path) -> tuple[dict[str, Any], Ledger]:
             raise ValueError(f"history[{step!r}] is not the metrics of an epoch or iteration")
         if not all(isinstance(value, _NUMBER) for value in metrics.values()):
             raise ValueError(f"history[{step!r}] has a metric that is no number")
+    if not all(isinstance(flops, int) for flops in record["spent"].values()):
+        raise ValueError("spent has FLOPs that are no whole numbers")
     return record, Ledger.from_dict(record["ledger"], where="ledger")
 
 
-def _list(paths: Iterable[Path]) -> str:
+def listed(paths: Iterable[Path]) -> str:
+    """Paths as they stand in a message."""
     return ", ".join(map(str, paths)) or "no folder at all"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
+from itertools import chain
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from rbdc_mm.report.arms import TARGET_ROLES, targets_of
-from rbdc_mm.report.curves import PANEL, is_baseline
+from rbdc_mm.report.curves import is_baseline, panel_of
 from rbdc_mm.report.frames import savings_frame
 from rbdc_mm.report.runs import COCO_METRICS, HEADLINES, METRICS, Runs
 from rbdc_mm.report.runs_frames import along_runs
@@ -28,7 +30,6 @@ from rbdc_mm.report.words import (
 _SYMBOLS = {"o": ("circle", "●"), "s": ("square", "■"), "D": ("diamond", "◆"),
             "^": ("triangle-up", "▲"), "v": ("triangle-down", "▼"), "P": ("cross", "✚"),
             "X": ("x", "✖")}  # fmt: skip
-_PANEL = ["kind", *PANEL]
 _ARM = ["kind", "method", "dataset", "architecture", "params_m", "gmacs_per_sample", "config",
         "config_hash", "epochs", "n", "seeds", "own_pflops", "with_teachers_pflops",
         "pretraining_pflops", "total_pflops", "total_is_lower_bound"]  # fmt: skip
@@ -96,12 +97,16 @@ def _targets(arms: pd.DataFrame) -> pd.DataFrame:
 def _panels(targets: pd.DataFrame) -> list[dict[str, Any]]:
     """A plot for every data set and architecture."""
     panels = []
-    for _, arms in targets.groupby(_PANEL, sort=True):
+    of_kinds = (part.groupby(panel_of(kind), sort=True, dropna=False)
+                for kind, part in targets.groupby("kind", sort=True))  # fmt: skip
+    for _, arms in chain(*of_kinds):
         first = arms.iloc[0]
-        named = [name for name in arms["architecture"] if name]
+        named = [name for name in arms["architecture"] if name][:1]
+        if first["kind"] == "detection":
+            named += filter(None, [epochs_words(first["epochs"])])
         panels.append({
             "kind": first["kind"],
-            "words": ", ".join([dataset_words(first["dataset"]), *named[:1]]),
+            "words": ", ".join([dataset_words(first["dataset"]), *named]),
             "model": model_words(first["params_m"], first["gmacs_per_sample"]),
             "key": _key(first),
         })  # fmt: skip
@@ -109,7 +114,7 @@ def _panels(targets: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _key(arm: pd.Series) -> list[Hashable]:
-    return [_plain(arm[column]) for column in _PANEL]
+    return [_plain(arm[column]) for column in ("kind", *panel_of(arm["kind"]))]
 
 
 def _arms(
@@ -174,4 +179,5 @@ def _plain(value: Any) -> Any:
         return value
     if pd.isna(value):
         return None
+    value = value.item() if isinstance(value, np.generic) else value
     return float(f"{value:.10g}") if isinstance(value, float) else value

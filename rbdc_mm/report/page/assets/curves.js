@@ -17,7 +17,7 @@ function joined(curves, x, value) {
 function tellOf({ arm, ...point }, metric) {
   return [`<b>${escaped(arm.label)}</b>`,
     `${escaped(data.metrics[metric])} ${spread(point.mean, point.std)} %, n = ${point.n}`,
-    `${point.unit} ${point.step}`, `${flopsWords(point.total_pflops)} ${data.unit} so far`].join("<br>");
+    `${point.unit} ${point.step}`, `${flopsWords(point.total_pflops, arm.total_is_lower_bound)} ${data.unit} so far`].join("<br>");
 }
 
 // The curves of one method: means, and beneath them single runs if wanted.

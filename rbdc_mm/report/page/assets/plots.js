@@ -64,7 +64,7 @@ function pointsOf({ panel, metric, cost, hidden }) {
     .map((arm) => ({
       arm, method: arm.method, label: arm.label, x: flops(arm[cost]),
       y: arm[`${metric}_mean`], sd: arm[`${metric}_std`] ?? 0,
-      isBound: cost === "total_pflops" && arm.total_is_lower_bound,
+      isBound: ["total_pflops", "pretraining_pflops"].includes(cost) && arm.total_is_lower_bound,
       seeds: arm.runs.map((id) => runById.get(id)).filter((run) => known(run[metric]) && run[cost] > 0)
         .map((run) => ({ run, x: flops(run[cost]), y: run[metric] })),
     }));
@@ -73,7 +73,7 @@ function pointsOf({ panel, metric, cost, hidden }) {
 function drawCosts(div, kind, state) {
   const all = pointsOf(state);
   const points = all.filter((p) => p.x > 0);
-  const free = all.filter((p) => p.x === 0); // nothing to pay for: no place on a log axis
+  const free = all.filter((p) => p.x === 0 && !p.isBound); // nothing to pay for: no place on a log axis
   if (points.length === 0) {
     drawNothing(div, "Nothing to show with this choice.");
     return;
