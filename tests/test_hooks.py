@@ -146,6 +146,13 @@ def test_distributed_protocol(digits, tmp_path):
     cfg.dump(config)
     done = run("bash", "tools/dist_train.sh", config, 2)
     assert done.stdout.count("[3/3] target") == 1  # rank 0 alone speaks
+    assert done.stdout.count("## Classification\n") == 1
+    record = json.loads((tmp_path / "work" / "target" / "run.json").read_text())
+    last = str(record["progress"])
+    assert record["spent"][last] == ledger(tmp_path / "work" / "target").total
+    assert record["operator"] == "couple" and record["num_classes"] == 10
+    assert record["peak_memory_bytes"] > 10**8 and record["peak_memory_of"] == "host"
+    assert record["versions"]["mmpretrain"] and record["device"]
     assert ledger(tmp_path / "work" / "target").total == make_plan(cfg).flops
     again = run("bash", "tools/dist_train.sh", config, 2)
     assert "3 of 3 stages need no run" in again.stdout

@@ -28,9 +28,10 @@ def starting_points(model: Any, where: str = "") -> Iterator[tuple[str, str, str
         where: dotted path of that part in the model.
     """
     if isinstance(model, Mapping):
-        init = model.get("init_cfg")
-        if isinstance(init, Mapping) and init.get("type") == "Pretrained":
-            yield init["checkpoint"], init.get("prefix") or "", where
+        inits = model.get("init_cfg")
+        for init in inits if isinstance(inits, list | tuple) else [inits]:
+            if isinstance(init, Mapping) and init.get("type") == "Pretrained":
+                yield init["checkpoint"], init.get("prefix") or "", where
         if unscoped(model.get("type", "")).startswith(("RBDC", "CoMPT")):
             for parent in (*model.get("parents", ()), model.get("parent")):
                 if parent:

@@ -10,7 +10,7 @@ from rbdc_mm.report.runs import COCO_METRICS, HEADLINES, METRICS
 TARGET_ROLES = ("run", "target")  # leaves and nodes are means to an end
 
 # What runs have in common. Seeds of one setting cost the same to the FLOP; four digits of the
-# total forgive an iteration that was lost with a killed run and repeated.
+# total forgive what rounding to ten in a file may differ by.
 SAME = ["kind", "dataset", "num_classes", "architecture", "params_m", "gmacs_per_sample", "method",
         "operator", "config", "config_hash", "role", "epochs", "total_key"]  # fmt: skip
 _COSTS = ["own_pflops", "with_teachers_pflops", "pretraining_pflops", "total_pflops"]

@@ -48,6 +48,7 @@ def made_table(
     bold = {
         (row, head.index(name))
         for name, chosen in (best or {}).items()
+        if not all(chosen)  # where all are best none is
         for row, is_best in enumerate(chosen)
         if is_best
     }
