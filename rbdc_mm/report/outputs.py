@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -170,7 +170,8 @@ def _write(
         )
     papers = None if published is None else read_published(published)
     files = write_runs(runs, out)
-    runs = read_written(out / ROWS)  # to the digits that are written, so that they give the rest
+    # to the digits that are written, so that they give the rest
+    runs = replace(read_written(out / ROWS), unfinished=runs.unfinished)
     arms = arms_of(runs.rows)
     baseline = baseline or SCRATCH
     exact = report_tables(runs, arms, baseline, metric) if len(arms) else []
