@@ -251,9 +251,11 @@ def _detectors(targets: pd.DataFrame, metrics: tuple[str, ...]) -> pd.DataFrame:
 
 
 def _ranks(targets: pd.DataFrame, metric: str) -> pd.Series:
-    """Ranks within each panel."""
+    """Ranks within each panel; one alone there has none."""
     found = pd.Series(np.nan, index=targets.index)
     for _, panel in targets.groupby(panel_of(kind_of(metric)), dropna=False):
+        if len(panel) == 1:
+            continue
         found[panel.index] = ranks(
             metric, panel[f"{metric}_mean"], panel[f"{metric}_std"], panel["n"]
         )
