@@ -13,7 +13,6 @@ from mmengine.hub import get_config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DefaultScope
 from mmpretrain.models import VisionTransformer
-from test_configs import _metafiles_are_read_once  # noqa: F401  (a fixture that is always used)
 
 from rbdc_mm.checkpoint.files import load_file
 from rbdc_mm.cost import SampleCost
