@@ -4,25 +4,18 @@
 #        (from `tools/dist_train.sh configs/rbdc/deit_b_rbdc_in1k.py 16`)
 # Costs: 7.154 EFLOPs of training (tools/get_flops.py); hours on GPUs not measured
 # Expect: not run
-_base_ = ["mmdet::_base_/models/cascade-mask-rcnn_r50_fpn.py", "../_base_/coco_vit_1x.py"]
+_base_ = [
+    "mmdet::_base_/models/cascade-mask-rcnn_r50_fpn.py",
+    "../_base_/coco_vit_1x.py",
+    "../_base_/deit_b_rbdc_parts.py",
+]
 
 method = "rbdc"
 checkpoint_from = "tools/dist_train.sh configs/rbdc/deit_b_rbdc_in1k.py 16"
-# Backbone and pyramid are _base_/mask_rcnn_deit_b.py's.
 model = dict(
-    backbone=dict(
-        _delete_=True,
-        type="rbdc_mm.WindowedVisionTransformer",
-        arch="deit-base",
-        drop_path_rate=0.1,
-        init_cfg=dict(
-            type="Pretrained",
-            checkpoint="work_dirs/deit_b_rbdc_in1k/target/final.pth",
-            prefix="backbone.",
-        ),
-    ),
+    backbone={{_base_.deit_b_backbone}},
     neck=[
-        dict(type="rbdc_mm.MultiTapPyramid", in_channels=768),
+        {{_base_.deit_b_taps}},
         dict(type="FPN", in_channels=[768] * 4, out_channels=256, num_outs=5),
     ],
 )
