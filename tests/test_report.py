@@ -1,4 +1,4 @@
-"""Runs -> rows -> arms -> tables and plots, on made run files and hand-worked savings."""
+"""Run files -> rows -> arms -> everything that an aggregate writes, on made run files."""
 
 from __future__ import annotations
 
