@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 
+import mmcv.ops
 import pytest
 import torch
 from torch import nn
 
 from rbdc_mm.cost import SampleCost, count_flops, meta_parameters, trace_flops
 from rbdc_mm.cost.counter import is_suspicious
+from rbdc_mm.ops.install import ops_state
 
 META = torch.device("meta")
 
@@ -72,6 +74,33 @@ def test_attention_products_cost_twice_their_forward_in_backward():
     products = 2 * 2 * tokens * tokens * width
     assert cost.forward_flops == qkv + proj + products
     assert cost.backward_flops == qkv + 2 * (proj + products)
+
+
+@pytest.mark.parametrize("kind", ["DeformConv2dPack", "ModulatedDeformConv2dPack"])
+def test_a_deformable_convolution_costs_what_a_plain_one_costs(kind):
+    """Its offsets come from a convolution of their own; taking the samples is no product."""
+    if ops_state().kind == "compiled":
+        pytest.skip("mmcv's compiled ops do not run on meta")
+    layer, sides, channels = getattr(mmcv.ops, kind), 8, 27 if "Modulated" in kind else 18
+    net = on_meta(lambda: nn.Sequential(nn.Conv2d(3, 4, 1), layer(4, 6, 3, padding=1)))
+    cost = count_flops(net, lambda m: m(images()), num_samples=2)
+    stem = 2 * sides**2 * 3 * 4
+    convolutions = 2 * sides**2 * 9 * 4 * (6 + channels)
+    assert cost.forward_flops == stem + convolutions
+    assert cost.backward_flops == stem + 2 * convolutions
+
+
+def test_regions_and_suppression_cost_nothing_that_counts():
+    def run(_):
+        features = torch.empty(2, 4, 8, 8, device=META, requires_grad=True)
+        return mmcv.ops.roi_align(features, torch.empty(6, 5, device=META), 7)
+
+    if ops_state().kind == "compiled":
+        pytest.skip("mmcv's compiled ops do not run on meta")
+    assert count_flops(on_meta(nn.Identity), run, num_samples=2).train_flops == 0
+    with trace_flops() as trace:
+        mmcv.ops.nms(torch.rand(9, 4), torch.rand(9), 0.5)
+    assert (trace.total_flops, trace.uncounted) == (0, {})
 
 
 def test_on_the_cpu_fused_attention_is_missed_and_the_trace_says_so():

@@ -20,6 +20,7 @@ ROOMS = (
     "arch",
     "growth",
     "cost",
+    "ops",
     "registry",
     "checkpoint",
     "models",
@@ -34,6 +35,7 @@ NOT_ALLOWED = {"data": {"models", "hooks"}}
 ALONE = {"", "doctor"}
 # Beside the standard library and the rooms before them.
 THIRD_PARTY = {"": set(), "names": set(), "records": set()}
+THIRD_PARTY |= {"ops": {"torch", "torchvision", "numpy", "mmcv"}}
 THIRD_PARTY |= {"arch": {"torch"}, "growth": {"torch"}, "cost": {"torch"}}
 
 

@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any
 
 import torch
@@ -141,7 +142,7 @@ def trace_flops(ignore_ops: Collection[str] = ()) -> Iterator[FlopTrace]:
     Unlike `count_flops` this does not insist on meta: it is the tool that shows what would be
     missed elsewhere.
     """
-    mapping = {torch.ops.aten.convolution_backward: _conv_backward_flops}
+    mapping = {torch.ops.aten.convolution_backward: _conv_backward_flops, **_torchvision_formulas()}
     counter = FlopCounterMode(display=False, custom_mapping=mapping)
     trace = FlopTrace(counter)
     # The recorder is the outer mode: it sees what is left after the counter has decomposed
@@ -171,8 +172,10 @@ _PRODUCT = re.compile(
     r"|einsum|tensordot|inner|outer|ger|kron|c?dist|pdist|lstm|gru|rnn|fft|linalg|sdpa)$"
 )
 _HARMLESS_NAMESPACES = frozenset({"aten", "prims", "prim", "profiler"})
-# One reduction, not a product: F.normalize and weight norm use it.
-_HARMLESS_OPS = frozenset({"aten::linalg_vector_norm", "aten::dist"})
+# One reduction, not a product (F.normalize and weight norm use it); comparisons and interpolation.
+_HARMLESS_OPS = frozenset({"aten::linalg_vector_norm", "aten::dist"}) | {
+    f"torchvision::{name}" for name in ("nms", "roi_align", "_roi_align_backward")
+}
 
 
 def is_suspicious(op_name: str) -> bool:
@@ -198,6 +201,26 @@ def _conv_backward_flops(
     # convolution `groups` times over.
     forward = conv_flop_count(x_shape, w_shape, grad_out_shape, transposed=transposed)
     return forward * (int(output_mask[0]) + int(output_mask[1]))
+
+
+def _torchvision_formulas() -> dict:
+    """Formulas of torchvision's deformable convolution, where torchvision is loaded."""
+    names = {
+        "deform_conv2d": _deform_conv_flops,
+        "_deform_conv2d_backward": _deform_conv_back_flops,
+    }
+    namespace = torch.ops.torchvision
+    return {getattr(namespace, n): f for n, f in names.items() if hasattr(namespace, n)}
+
+
+def _deform_conv_flops(_x_shape, w_shape, *_args, out_shape=None, **_kwargs) -> int:
+    # The product alone: taking the samples is interpolation, which counts as 0 like RoIAlign's.
+    return 2 * prod(out_shape) * prod(w_shape[1:])
+
+
+def _deform_conv_back_flops(grad_shape, _x_shape, w_shape, *_args, **_kwargs) -> int:
+    # One product for the columns (of which input and offsets take their share), one for the weight.
+    return 4 * prod(grad_shape) * prod(w_shape[1:])
 
 
 def _check_on_meta(module: nn.Module) -> None:
