@@ -38,15 +38,16 @@ FAMILIES: dict[str, tuple[tuple[str, ...], str]] = {
 }
 PACKAGES = ("torch", "torchvision", *FAMILIES)
 
-# mmcv's build finds out about torch by importing it: without --no-build-isolation, no ops.
 REINSTALL = (
-    "`rm -rf .venv && make setup`; in an environment of your own: pip install torch torchvision "
-    "ninja psutil setuptools wheel, then pip install --no-build-isolation -e '.[openmmlab]'"
+    "`rm -rf .venv && make setup`; in an environment of your own: pip install torch torchvision, "
+    "then pip install -e '.[openmmlab]', then python -m rbdc_mm.ops install"
 )
-REBUILD_MMCV = (
-    "mmcv has no ops for this torch, Python or GPU: `rm -rf .venv && make setup`; in an "
-    "environment of your own: pip install --no-build-isolation --no-cache-dir --force-reinstall "
-    "--no-deps --no-binary onedl-mmcv onedl-mmcv"
+INSTALL_OPS = "python -m rbdc_mm.ops install (no compiler needed; `make setup` does it)"
+# Without pip's cache and from source: pip may have kept a wheel with ops for another torch.
+REPLACE_OPS = (
+    "mmcv's compiled ops do not fit this torch, Python or GPU: pip install --force-reinstall "
+    "--no-deps --no-cache-dir --no-binary onedl-mmcv onedl-mmcv, then python -m rbdc_mm.ops "
+    "install; or build them anew: `make ops`"
 )
 
 
@@ -128,12 +129,12 @@ def _shadow_remedy(name: str) -> str:
     return f"{Path(origin).parent} hides the installed {name}: take it off PYTHONPATH"
 
 
-def _run_op(what: str, compute: Callable[[], bool], remedy: str) -> CheckResult:
+def _run_op(what: str, compute: Callable[[], bool], remedy: Callable[[], str]) -> CheckResult:
     try:
         right = compute()
     except PROBE_ERRORS as error:
-        return CheckResult(False, what, _short(error), remedy)
-    return CheckResult(right, what, "right answer" if right else "WRONG answer", remedy)
+        return CheckResult(False, what, _short(error), remedy())
+    return CheckResult(right, what, "right answer" if right else "WRONG answer", remedy())
 
 
 def _torch() -> ModuleType:
@@ -153,7 +154,30 @@ def check_torchvision_nms(device: str) -> CheckResult:
         return ops.nms(*_nms_example(device), 0.5).tolist() == [0, 2]
 
     remedy = f"torch and torchvision do not fit each other (or this GPU): {REINSTALL}"
-    return _run_op(f"torchvision.ops.nms on {device}", compute, remedy)
+    return _run_op(f"torchvision.ops.nms on {device}", compute, lambda: remedy)
+
+
+def check_ops() -> CheckResult:
+    """Whose ops mmcv uses: its own compiled ones, or this suite's on torchvision's kernels."""
+    what = "mmcv's ops"
+    try:
+        path = str(importlib.import_module("mmcv._ext").__file__)
+    except PROBE_ERRORS as error:
+        return CheckResult(False, what, _short(error), _ops_remedy())
+    if not path.endswith(".py"):
+        return CheckResult(True, what, f"compiled ({path})")
+    if "rbdc_mm.ops" in Path(path).read_text(encoding="utf-8", errors="replace"):
+        version = _distribution_version("torchvision")
+        return CheckResult(True, what, f"torchvision {version}'s kernels ({path})")
+    return CheckResult(False, what, f"{path} is not ours", f"move it away, then {INSTALL_OPS}")
+
+
+def _ops_remedy() -> str:
+    if remedy := _shadow_remedy("mmcv"):
+        return remedy
+    module = sys.modules.get("mmcv")
+    folder = Path(module.__file__).parent if module else Path()
+    return REPLACE_OPS if any(folder.glob("_ext.*.so")) else INSTALL_OPS
 
 
 def check_mmcv_nms(device: str) -> CheckResult:
@@ -161,8 +185,7 @@ def check_mmcv_nms(device: str) -> CheckResult:
         ops = importlib.import_module("mmcv.ops")
         return ops.nms(*_nms_example(device), 0.5)[1].tolist() == [0, 2]
 
-    remedy = _shadow_remedy("mmcv") or REBUILD_MMCV
-    return _run_op(f"mmcv.ops.nms on {device}", compute, remedy)
+    return _run_op(f"mmcv.ops.nms on {device}", compute, _ops_remedy)
 
 
 def check_mmcv_roi_align(device: str) -> CheckResult:
@@ -176,8 +199,7 @@ def check_mmcv_roi_align(device: str) -> CheckResult:
         want = torch.tensor([[27.5, 29.5], [47.5, 49.5]], device=device)
         return got.shape == (1, 1, 2, 2) and torch.allclose(got[0, 0], want, atol=1e-4)
 
-    remedy = _shadow_remedy("mmcv") or REBUILD_MMCV
-    return _run_op(f"mmcv.ops.roi_align on {device}", compute, remedy)
+    return _run_op(f"mmcv.ops.roi_align on {device}", compute, _ops_remedy)
 
 
 def check_gpus() -> CheckResult:
@@ -219,7 +241,7 @@ def cuda_in_use() -> bool:
 
 def run_checks() -> list[CheckResult]:
     """All checks, in the order of the table; takes some 5 seconds (imports)."""
-    results = [check_python(), check_families(), *map(check_package, PACKAGES)]
+    results = [check_python(), check_families(), *map(check_package, PACKAGES), check_ops()]
     for device in ("cpu", "cuda") if cuda_in_use() else ("cpu",):
         results += [
             check_torchvision_nms(device),

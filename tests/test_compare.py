@@ -75,6 +75,14 @@ def table(text: str, title: str) -> dict[str, list[str]]:
     return {row[0].strip(): [cell.strip() for cell in row[1:]] for row in rows}
 
 
+def test_other_ops_are_a_difference(tool, tmp_path, capsys):
+    add(tmp_path, "a", {2: 60.0}, ops="torchvision 0.26.0")
+    add(tmp_path, "b", {2: 60.0}, ops="compiled")
+    assert tool(tmp_path / "a", tmp_path / "b") == 0
+    versions = table(capsys.readouterr().out, "What")["versions"]
+    assert versions == ["torch 2, mmcv's ops: torchvision 0.26.0", "torch 2, mmcv's ops: compiled"]
+
+
 def test_two_runs_through_the_command_line(tmp_path):
     add(tmp_path, "plain", {2: 60.0, 4: 82.0, 8: 81.0}, wall_s=200.0)
     rbdc(tmp_path, "grown", {1: 65.0, 2: 70.0, 4: 83.0}, size=192, device="1 x CPU", dirty=False)

@@ -29,7 +29,14 @@ def test_this_environment_is_well():
     assert done.returncode == 0, done.stdout + done.stderr
     for name in doctor.PACKAGES:
         assert f"ok    {name} " in done.stdout
-    for line in ("Python", "mmcv.ops.nms on cpu", "mmcv.ops.roi_align on cpu", "GPUs", "cores"):
+    for line in (
+        "Python",
+        "mmcv's ops ",
+        "mmcv.ops.nms on cpu",
+        "mmcv.ops.roi_align on cpu",
+        "GPUs",
+        "cores",
+    ):
         assert line in done.stdout
     assert "All well." in done.stdout
 
@@ -40,6 +47,7 @@ def test_mmcv_without_ops_fails_with_a_remedy(tmp_path):
     (fake / "__init__.py").write_text("__version__ = '2.3.6'\n", encoding="utf-8")
     done = run_python("tools/doctor.py", pythonpath=tmp_path)
     assert done.returncode == 1, done.stdout + done.stderr
+    assert "FAIL  mmcv's ops" in done.stdout
     assert "FAIL  mmcv.ops.nms on cpu" in done.stdout
     assert "FAIL  mmcv.ops.roi_align on cpu" in done.stdout
     assert "ok    torchvision.ops.nms on cpu" in done.stdout
@@ -70,8 +78,14 @@ def test_both_families_at_once_are_refused(tmp_path):
     assert "pip uninstall mmcv " in done.stdout and "onedl-mmcv" in done.stdout
 
 
+def test_mmcv_without_ops_is_told_of_the_stand_in(monkeypatch):
+    monkeypatch.setitem(sys.modules, "mmcv._ext", None)  # importing it fails
+    result = doctor.check_ops()
+    assert not result.ok and "python -m rbdc_mm.ops install" in result.remedy
+
+
 def test_a_wrong_answer_fails():
-    result = doctor._run_op("an op", lambda: False, "mend it")
+    result = doctor._run_op("an op", lambda: False, lambda: "mend it")
     assert not result.ok and "WRONG" in result.detail
     assert "an op: mend it" in doctor.format_table([result])
 

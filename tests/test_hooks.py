@@ -12,6 +12,7 @@ from pathlib import Path
 import mmpretrain
 import pytest
 import torch
+import torchvision
 
 from rbdc_mm.checkpoint.files import load_file
 from rbdc_mm.cost import Ledger
@@ -153,6 +154,7 @@ def test_distributed_protocol(digits, tmp_path):
     assert record["operator"] == "couple" and record["num_classes"] == 10
     assert record["peak_memory_bytes"] > 10**8 and record["peak_memory_of"] == "host"
     assert record["versions"]["mmpretrain"] and record["device"]
+    assert record["ops"] in (f"torchvision {torchvision.__version__.split('+')[0]}", "compiled")
     assert ledger(tmp_path / "work" / "target").total == make_plan(cfg).flops
     again = run("bash", "tools/dist_train.sh", config, 2)
     assert "3 of 3 stages need no run" in again.stdout

@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import sys
 import time
-import zipfile
 from pathlib import Path
 
 import pytest
@@ -46,7 +45,7 @@ def finished_checkout(tmp_path: Path) -> Path:
     subprocess.run(command, check=True, timeout=60)
     pip = root / ".venv/bin/pip"
     pip.write_text(f"#!{root}/.venv/bin/python\n", encoding="utf-8")
-    done = call('stamp_hash a-key >"$STAMP"; printf "a-key\\nyes\\n" >>"$STAMP"', root)
+    done = call('stamp_hash >"$STAMP"', root)
     assert done.returncode == 0, done.stderr
     return root
 
@@ -58,7 +57,7 @@ def up_to_date(root: Path) -> bool:
 
 
 def test_scripts_parse():
-    for script in (SCRIPT, ".ci/run"):
+    for script in (SCRIPT, "tools/build_ops.sh", ".ci/run"):
         done = bash(f"bash -n {script}")
         assert done.returncode == 0, done.stderr
 
@@ -74,7 +73,14 @@ def test_constraints_are_plain_pins():
 
 
 def test_set_up_names_no_host():
-    files = (*FILES, "Makefile", ".ci/run", ".pre-commit-config.yaml", "tools/doctor.py")
+    files = (
+        *FILES,
+        "tools/build_ops.sh",
+        "Makefile",
+        ".ci/run",
+        ".pre-commit-config.yaml",
+        "tools/doctor.py",
+    )
     for name in files:
         text = (ROOT / name).read_text(encoding="utf-8")
         assert not re.search(r"\w://|\bwww\.|--(extra-)?index-url|--find-links", text), name
@@ -133,38 +139,3 @@ def test_no_usable_python_is_one_clear_error():
     done = call("pick_python", PYTHON="python-that-is-not-there")
     assert done.returncode == 1
     assert "no Python 3.11 to 3.13 found (tried: python-that-is-not-there)" in done.stderr
-
-
-def fake_wheel(folder: Path, member: str) -> Path:
-    path = folder / "onedl_mmcv-2.3.6.whl"
-    folder.mkdir(parents=True)
-    with zipfile.ZipFile(path, "w") as wheel:
-        wheel.writestr("mmcv/__init__.py", "")
-        wheel.writestr(member, "compiled")
-    return path
-
-
-def test_only_a_sound_wheel_with_ops_counts(finished_checkout, tmp_path):
-    cache = tmp_path / "cache"
-    good = fake_wheel(cache / "wheels/good", "mmcv/_ext.cpython-311-x86_64-linux-gnu.so")
-    fake_wheel(cache / "wheels/no_ops", "mmcv/ops/info.py")
-    cut = fake_wheel(cache / "wheels/cut", "mmcv/_ext.cpython-311-x86_64-linux-gnu.so")
-    cut.write_bytes(cut.read_bytes()[:-30])
-    for key, wanted in (("good", str(good)), ("no_ops", ""), ("cut", ""), ("absent", "")):
-        done = call(f"cached_wheel {key}", finished_checkout, RBDC_MM_CACHE=str(cache))
-        assert (done.returncode, done.stdout.strip()) == (0, wanted), done.stderr
-
-
-@pytest.mark.parametrize(("release", "fits"), [("13.2", True), ("12.8", False), (None, False)])
-def test_nvcc_must_fit_torch(tmp_path, release, fits):
-    nvcc = tmp_path / "nvcc"
-    if release:
-        nvcc.write_text(
-            f"#!/bin/sh\necho 'Cuda compilation tools, release {release}, V{release}'\n"
-        )
-        nvcc.chmod(0o755)
-    done = call(f"require_nvcc 13.0 {nvcc}")
-    assert (done.returncode == 0) == fits, done.stderr
-    if not fits:
-        assert f"found {release or 'none'}, wanted 13.x" in done.stderr
-        assert "RBDC_MM_CPU_OPS=1 make setup" in done.stderr

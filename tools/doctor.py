@@ -1,4 +1,4 @@
-"""Checks this environment: versions, compiled ops on CPU and CUDA, GPUs; says what to do.
+"""Checks this environment: versions, mmcv's ops on CPU and CUDA, GPUs; says what to do.
 
 python tools/doctor.py    (or: make doctor)
 

@@ -4,9 +4,8 @@
 #
 #   PYTHON=python3.12     the Python to make .venv with (default: the first of python3.11,
 #                         python3.12, python3 that is 3.11 to 3.13)
-#   RBDC_MM_CACHE=DIR     where built mmcv wheels are kept (default: rbdc_mm in the user's cache folder)
-#   RBDC_MM_CPU_OPS=1     build mmcv's ops for the CPU only, even where there is a GPU
-#   MAX_JOBS=N            compilers at once (default: one per core, as far as memory allows)
+#
+# No compiler is needed: torchvision's kernels stand in for mmcv's compiled ops (rbdc_mm/ops).
 set -euo pipefail
 shopt -s inherit_errexit # an error inside $(...) is one, too
 
@@ -15,7 +14,6 @@ VENV="$ROOT/.venv"
 PY="$VENV/bin/python"
 STAMP="$VENV/.rbdc_mm_stamp"
 CONSTRAINTS="$ROOT/constraints.txt"
-CACHE="${RBDC_MM_CACHE:-${XDG_CACHE_HOME:-${HOME:?set HOME or RBDC_MM_CACHE}/.cache}/rbdc_mm}"
 
 say() { printf 'setup: %s\n' "$*"; }
 die() { # one argument per line
@@ -31,8 +29,6 @@ pinned() { # NAME -> the version that constraints.txt pins
     [[ -n "$version" ]] || die "constraints.txt has no line $1==VERSION; restore that line"
     printf '%s\n' "$version"
 }
-
-num_cores() { nproc 2>/dev/null || getconf _NPROCESSORS_ONLN; }
 
 # --- the virtual environment -------------------------------------------------------------------
 
@@ -63,7 +59,7 @@ venv_intact() { # its Python runs, and its scripts point into it (not so once th
 make_venv() {
     local python
     if venv_intact && "$PY" -m pip --version >/dev/null 2>&1; then
-        say "[1/5] virtual environment: there, $("$PY" --version)"
+        say "[1/4] virtual environment: there, $("$PY" --version)"
         return
     fi
     if [[ -e "$VENV" && ! -f "$VENV/pyvenv.cfg" && -n "$(find "$VENV/" -type f -print -quit)" ]]; then
@@ -71,9 +67,9 @@ make_venv() {
     fi
     python="$(pick_python)"
     if [[ -e "$VENV" ]]; then
-        say "[1/5] virtual environment: the one here is broken, unfinished or was moved; making it anew"
+        say "[1/4] virtual environment: the one here is broken, unfinished or was moved; making it anew"
     fi
-    say "[1/5] virtual environment with $("$python" --version): some 10 seconds"
+    say "[1/4] virtual environment with $("$python" --version): some 10 seconds"
     "$python" -m venv --clear "$VENV" ||
         die "$python could not make a virtual environment" \
             "On Debian and Ubuntu install the package python3-venv (python3.11-venv, ...)."
@@ -81,218 +77,13 @@ make_venv() {
 
 # --- is anything to do? ------------------------------------------------------------------------
 
-stamp_hash() { # KEY -> hash of all that the set-up depends on
-    "$PY" -I -S -c '
+stamp_hash() { # hash of all that the set-up depends on
+    cat "$CONSTRAINTS" "$ROOT/pyproject.toml" "$ROOT/tools/setup_env.sh" | "$PY" -I -S -c '
 import hashlib, sys
-digest = hashlib.sha256(sys.argv[1].encode())
-for path in sys.argv[2:]:
-    with open(path, "rb") as file:
-        digest.update(file.read())
-print(digest.hexdigest())' "$1" "$CONSTRAINTS" "$ROOT/pyproject.toml" "$ROOT/tools/setup_env.sh"
+print(hashlib.sha256(sys.stdin.buffer.read()).hexdigest())'
 }
 
-gpu_device_files() { # yes/no: asks the file system, because importing torch takes seconds
-    if compgen -G '/dev/nvidia[0-9]*' >/dev/null || [[ -e /dev/dxg ]]; then echo yes; else echo no; fi
-}
-
-up_to_date() {
-    local hash key gpus
-    venv_intact && [[ -f "$STAMP" ]] || return 1
-    { read -r hash && read -r key && read -r gpus; } <"$STAMP" || return 1
-    [[ "$hash" == "$(stamp_hash "$key")" ]] || return 1
-    # Ops with CUDA serve a machine without GPU as well, not the other way round.
-    [[ "$gpus" == yes || "$(gpu_device_files)" == no ]]
-}
-
-# --- mmcv with compiled ops --------------------------------------------------------------------
-
-ops_target() { # prints: target, torch's CUDA version, TORCH_CUDA_ARCH_LIST ("cpu - -" without CUDA)
-    "$PY" -c '
-import os, torch
-if os.environ.get("RBDC_MM_CPU_OPS") == "1" or not torch.cuda.is_available():
-    print("cpu - -")
-else:
-    count = torch.cuda.device_count()
-    found = sorted({torch.cuda.get_device_capability(i) for i in range(count)})
-    names = "".join(f"-sm{major}{minor}" for major, minor in found)
-    archs = ";".join(f"{major}.{minor}" for major, minor in found)
-    cuda = torch.version.cuda
-    print("cu" + cuda.replace(".", "") + names, cuda, archs)'
-}
-
-wheel_key() { # TARGET -> all that a compiled mmcv depends on
-    local mmcv
-    mmcv="$(pinned onedl-mmcv)"
-    "$PY" -c '
-import platform, sys
-from importlib.metadata import version
-python = "cp%d%d" % sys.version_info[:2]
-torch = version("torch").split("+")[0]
-print(f"mmcv{sys.argv[1]}-torch{torch}-{python}-{platform.machine()}-{sys.argv[2]}")' \
-        "$mmcv" "$1"
-}
-
-wheel_has_ops() { # its build leaves the ops out without an error when it does not find torch
-    "$PY" -I -c '
-import re, sys, zipfile
-try:
-    with zipfile.ZipFile(sys.argv[1]) as wheel:
-        names = wheel.namelist()
-        whole = wheel.testzip() is None
-except (OSError, zipfile.BadZipFile):
-    sys.exit(1)
-sys.exit(not (whole and any(re.fullmatch(r"mmcv/_ext.*\.so", name) for name in names)))' "$1"
-}
-
-require_compiler() {
-    local header
-    command -v "${CXX:-c++}" >/dev/null ||
-        die "mmcv's ops need a C++ compiler; ${CXX:-c++} is not there" \
-            "Install g++ (on Debian and Ubuntu: the package build-essential)."
-    header="$("$PY" -c 'import sysconfig; print(sysconfig.get_path("include"))')/Python.h"
-    [[ -f "$header" ]] ||
-        die "mmcv's ops need Python's header files; $header is not there" \
-            "On Debian and Ubuntu install the package python3-dev (python3.11-dev, ...)."
-}
-
-require_nvcc() { # CUDA_VERSION NVCC: one that fits torch, else stop
-    local cuda="$1" nvcc="$2" found="none"
-    if command -v "$nvcc" >/dev/null; then
-        found="$("$nvcc" --version | sed -nE 's/.*release ([0-9.]+).*/\1/p')"
-    fi
-    [[ "${found%%.*}" == "${cuda%%.*}" ]] ||
-        die "there is a GPU, but no nvcc to build mmcv's CUDA ops: found $found, wanted ${cuda%%.*}.x ($nvcc)" \
-            "Install the CUDA toolkit $cuda (or set CUDA_HOME to one), or" \
-            "build the ops for the CPU only: RBDC_MM_CPU_OPS=1 make setup"
-}
-
-num_jobs() { # a compiler on these files takes up to 2 GiB
-    local jobs memory
-    jobs="$(num_cores)"
-    memory="$(awk '/^MemAvailable:/ {print int($2 / 2097152)}' /proc/meminfo 2>/dev/null || true)"
-    if [[ -n "$memory" && "$memory" -lt "$jobs" ]]; then jobs="$((memory > 0 ? memory : 1))"; fi
-    printf '%s\n' "${MAX_JOBS:-$jobs}"
-}
-
-heartbeat() { # LOG: a line every 30 seconds, as long as this script runs
-    local start="$SECONDS" compiled tick
-    while :; do
-        for tick in {1..30}; do # short sleeps: none is left behind for long when we are stopped
-            sleep 1
-            kill -0 $$ 2>/dev/null || return 0
-        done
-        compiled="$(grep -oE '^ *\[[0-9]+/[0-9]+\]' "$1" | tail -n 1 || true)"
-        say "    $((SECONDS - start)) s, files compiled: ${compiled:-none yet}"
-    done
-}
-
-export_build_settings() { # TARGET CUDA ARCHS
-    # torch looks for ninja on PATH; without it, it compiles one file at a time
-    export PATH="$VENV/bin:$PATH"
-    MAX_JOBS="$(num_jobs)"
-    export MAX_JOBS
-    if [[ "$1" == cpu ]]; then
-        # mmcv's setup builds for CUDA whenever torch sees a GPU: hide them
-        export FORCE_CUDA=0 CUDA_VISIBLE_DEVICES=
-        return
-    fi
-    local cuda_home top headers
-    cuda_home="$("$PY" -c 'from torch.utils.cpp_extension import CUDA_HOME; print(CUDA_HOME or "")')"
-    cuda_home="${cuda_home:-/usr/local/cuda}"
-    require_nvcc "$2" "$cuda_home/bin/nvcc"
-    if [[ ! -e "$cuda_home/lib64/libcudart.so" ]]; then
-        # an nvcc linked into another folder: torch takes that for the toolkit, and the last step,
-        # linking, would fail; nvcc itself knows where it lives
-        top="$("$cuda_home/bin/nvcc" -dryrun none.cu 2>&1 | sed -nE 's/^#\$ TOP=(.*)/\1/p' || true)"
-        [[ ! -e "$top/lib64/libcudart.so" ]] || cuda_home="$(cd "$top" && pwd -P)"
-    fi
-    # cusparse.h and others, for a system whose CUDA came without; the compiler looks here last.
-    headers="$("$PY" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/nvidia/cu${2%%.*}/include"
-    # nvcc needs torch's -D__CUDA_NO_HALF_*: its builder, which mmcv's setup uses, adds them.
-    export FORCE_CUDA=1 CUDA_HOME="$cuda_home" TORCH_CUDA_ARCH_LIST="$3"
-    export CPATH="$headers${CPATH:+:$CPATH}"
-}
-
-build_wheel() ( # KEY TARGET CUDA ARCHS: into the cache, all or nothing; a subshell for its settings
-    version="$(pinned onedl-mmcv)"
-    minutes=40 # of one core, as measured; 36 more for the CUDA files of each kind of GPU
-    build_dir=
-    heartbeat_pid=
-    stop() {
-        [[ -z "$heartbeat_pid" ]] || kill "$heartbeat_pid" 2>/dev/null || true
-        [[ -z "$build_dir" ]] || rm -rf "$build_dir"
-    }
-    trap stop EXIT
-    log="$CACHE/logs/$1.log"
-    require_compiler
-    export_build_settings "${@:2}"
-    mkdir -p "$CACHE/wheels" "$CACHE/logs"
-    find "$CACHE/wheels" -maxdepth 1 -name '.build-*' -mtime +1 -exec rm -rf {} + # left by a kill
-    build_dir="$(mktemp -d "$CACHE/wheels/.build-XXXXXX")"
-    [[ "$2" == cpu ]] || minutes=$((40 + 36 * $(wc -w <<<"${4//;/ }")))
-    say "    building mmcv $version's ops for $2 from source: this once; 15 to 25 minutes on 2 cores" \
-        "for the CPU, here about $(((minutes + MAX_JOBS - 1) / MAX_JOBS)) minutes with $MAX_JOBS at once"
-    say "    log: $log"
-    : >"$log"
-    heartbeat "$log" 9>&- &
-    heartbeat_pid=$!
-    # without pip's cache, which knows a wheel by its source alone and not by torch
-    if ! "$PY" -m pip wheel -v --no-cache-dir --no-build-isolation --no-deps --no-binary onedl-mmcv \
-        -w "$build_dir/out" "onedl-mmcv==$version" >"$log" 2>&1; then
-        tail -n 40 "$log" >&2
-        die "building mmcv's ops failed; above the end of $log" "Run this again once that is mended."
-    fi
-    wheel="$(find "$build_dir/out" -name '*.whl')"
-    wheel_has_ops "$wheel" ||
-        die "the wheel built has no compiled ops (mmcv/_ext*.so); what its build said: $log"
-    if [[ -z "$(cached_wheel "$1")" ]]; then # another checkout may have been faster
-        rm -rf "${CACHE:?}/wheels/$1"
-        mv -T "$build_dir/out" "$CACHE/wheels/$1"
-    fi
-    say "    built in $SECONDS s, and kept in $CACHE/wheels/$1"
-)
-
-cached_wheel() { # KEY -> path of a sound wheel in the cache, or nothing
-    local wheel
-    for wheel in "$CACHE/wheels/$1"/*.whl; do
-        if [[ -f "$wheel" ]] && wheel_has_ops "$wheel"; then
-            printf '%s\n' "$wheel"
-            return
-        fi
-    done
-}
-
-wheel_is_installed() { # pip notes the hash of the file it installed from
-    "$PY" -I -c '
-import hashlib, json, sys
-from importlib.metadata import PackageNotFoundError, distribution
-try:
-    origin = json.loads(distribution("onedl-mmcv").read_text("direct_url.json") or "{}")
-except PackageNotFoundError:
-    sys.exit(1)
-with open(sys.argv[1], "rb") as file:
-    wanted = hashlib.sha256(file.read()).hexdigest()
-sys.exit(origin.get("archive_info", {}).get("hashes", {}).get("sha256") != wanted)' "$1"
-}
-
-install_mmcv() { # sets KEY
-    local fields target cuda archs wheel
-    fields="$(ops_target)"
-    read -r target cuda archs <<<"$fields"
-    KEY="$(wheel_key "$target")"
-    say "[3/5] mmcv with compiled ops, $KEY"
-    wheel="$(cached_wheel "$KEY")"
-    if [[ -z "$wheel" ]]; then
-        build_wheel "$KEY" "$target" "$cuda" "$archs"
-        wheel="$(cached_wheel "$KEY")"
-    fi
-    if wheel_is_installed "$wheel"; then
-        say "    installed already, from $wheel"
-    else
-        say "    installing $wheel: some 10 seconds"
-        "$PY" -m pip install -q --no-deps --force-reinstall "$wheel"
-    fi
-}
+up_to_date() { venv_intact && [[ -f "$STAMP" && "$(<"$STAMP")" == "$(stamp_hash)" ]]; }
 
 # --- the steps ---------------------------------------------------------------------------------
 
@@ -305,6 +96,31 @@ extras = project["optional-dependencies"]
 print(*project["dependencies"], *extras["openmmlab"], *extras["dev"], sep="\n")' "$ROOT/pyproject.toml"
 }
 
+install() { # pip install, with one word on what to do where it fails
+    "$PY" -m pip install -q -c "$CONSTRAINTS" "$@" ||
+        die "pip could not install the packages of this step; above is why" \
+            "If it was the network or the disk: mend that and run this again, it goes on here."
+}
+
+check_families() { # the original OpenMMLab packages, installed by hand, would be overwritten
+    "$PY" -c '
+import sys
+from rbdc_mm.doctor import check_families, format_table
+result = check_families()
+sys.exit(None if result.ok or "not installed" in result.detail else format_table([result]))' ||
+        die "this environment cannot be completed; above is what to do"
+}
+
+install_ops() { # compiled ones that are there (make ops) are kept
+    local kind
+    kind="$("$PY" -c 'from rbdc_mm.ops.install import ops_state; print(ops_state().kind)')"
+    if [[ "$kind" == compiled ]]; then
+        say "    mmcv has compiled ops of its own: they are kept"
+    else
+        say "    $("$PY" -m rbdc_mm.ops install)"
+    fi
+}
+
 lock() { # two at once (make test, make demo) would disturb each other
     local status=0
     exec 9<"$ROOT"
@@ -315,41 +131,44 @@ lock() { # two at once (make test, make demo) would disturb each other
     fi
 }
 
-main() {
-    local torch torchvision hash
+prepare() { # what this script and the one that builds ops begin with
     exec </dev/null
     cd "$ROOT"
     # packages found through these would count as installed
     unset PYTHONPATH PYTHONHOME
     export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1
-
     lock
+}
+
+main() {
+    prepare
     if up_to_date; then
         say "up to date"
         return
     fi
 
     make_venv
+    check_families
     rm -f "$STAMP"
-    torch="$(pinned torch)"
-    torchvision="$(pinned torchvision)"
-    say "[2/5] torch $torch, torchvision $torchvision, build tools:" \
+    say "[2/4] torch $(pinned torch), torchvision $(pinned torchvision):" \
         "2 to 3 minutes for 4.7 GB, seconds where they are installed"
-    "$PY" -m pip install -q -c "$CONSTRAINTS" torch torchvision ninja setuptools wheel packaging psutil
-    install_mmcv
-    say "[4/5] the other packages: about a minute, seconds where they are installed"
+    install torch torchvision
+    say "[3/4] the other packages: about a minute, seconds where they are installed"
+    # From source and in pip's isolation, where its build finds no torch and leaves the ops out;
+    # without pip's cache, which may hold a wheel with ops for another torch.
+    install --no-deps --no-cache-dir --no-binary onedl-mmcv "onedl-mmcv==$(pinned onedl-mmcv)"
     project_requirements >"$VENV/.rbdc_mm_requirements.txt"
-    "$PY" -m pip install -q -c "$CONSTRAINTS" -r "$VENV/.rbdc_mm_requirements.txt"
-    say "[5/5] this project, and whether mmcv's ops load: some 15 seconds"
-    "$PY" -m pip install -q --no-deps --no-build-isolation -e "$ROOT"
+    install -r "$VENV/.rbdc_mm_requirements.txt"
+    say "[4/4] this project, and whether everything loads: some 15 seconds"
+    install --no-deps --no-build-isolation -e "$ROOT"
+    install_ops
     "$PY" -c 'import mmcv.ops, rbdc_mm' ||
         die "the packages are installed but do not load; see above, and $PY tools/doctor.py" \
             "If you cannot tell why: rm -rf .venv && make setup"
-    hash="$(stamp_hash "$KEY")"
-    printf '%s\n' "$hash" "$KEY" "$(gpu_device_files)" >"$STAMP.new"
+    stamp_hash >"$STAMP.new"
     mv "$STAMP.new" "$STAMP"
     say "done in $SECONDS s"
 }
 
-# sourced by the tests for its functions
+# sourced by build_ops.sh and by the tests for its functions
 if [[ "${BASH_SOURCE[0]}" == "$0" ]]; then main; fi

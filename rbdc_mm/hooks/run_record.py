@@ -30,6 +30,7 @@ from rbdc_mm.hooks.provenance import (
     versions,
 )
 from rbdc_mm.hooks.resources import ResourceMeter, Resources, added
+from rbdc_mm.ops.install import ops_state
 from rbdc_mm.records import FINAL, RECORD, SCHEMA
 from rbdc_mm.registry import HOOKS
 
@@ -44,9 +45,9 @@ class RunRecordHook(Hook):
 
     Tables are made from these files alone: what was trained (config, its hash, seed, parents), how
     well (every metric of every evaluation, and the FLOPs of all runs behind it until then), at what
-    cost (ledger, seconds, memory, energy), on what (device, versions, commit). Metrics are kept by
-    epoch (by iteration in an iteration-based loop). A run that was killed between its last
-    checkpoint and its last evaluation is evaluated when it is resumed.
+    cost (ledger, seconds, memory, energy), on what (device, versions, mmcv's ops, commit). Metrics
+    are kept by epoch (by iteration in an iteration-based loop). A run that was killed between its
+    last checkpoint and its last evaluation is evaluated when it is resumed.
     """
 
     priority = "LOWEST"
@@ -100,6 +101,7 @@ class RunRecordHook(Hook):
             **code_state(),
             "device": device(),
             "versions": versions(),
+            "ops": str(ops_state()),
         }
         self._meter = ResourceMeter()
         self._meter.start()

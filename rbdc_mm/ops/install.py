@@ -16,11 +16,15 @@ from importlib.machinery import EXTENSION_SUFFIXES
 from importlib.metadata import version
 from pathlib import Path
 
+from rbdc_mm.doctor import check_families
+
 LINE = (
     "from rbdc_mm.ops.mmcv_ext import __getattr__  # noqa: F401  made by `python -m rbdc_mm.ops "
     "install`; to be rid of it: `python -m rbdc_mm.ops uninstall`, or delete this file\n"
 )
-WITHOUT_OPS = "pip install --force-reinstall --no-deps --no-cache-dir onedl-mmcv"
+WITHOUT_OPS = (
+    "pip install --force-reinstall --no-deps --no-cache-dir --no-binary onedl-mmcv onedl-mmcv"
+)
 
 
 @dataclass(frozen=True)
@@ -65,9 +69,13 @@ def install() -> str:
 
     Raises:
         ValueError: mmcv is not there, has compiled ops, or has a file of this name that is not
-            ours; its folder cannot be written; or torchvision has no kernels for this torch.
+            ours; both families of OpenMMLab are there; the folder cannot be written; or torchvision
+            has no kernels for this torch.
     """
     state = _state_of_mmcv()
+    families = check_families()
+    if not families.ok:
+        raise ValueError(f"{families.detail}: {families.remedy}")
     if state.kind == "compiled":
         raise ValueError(
             f"{state.file} is there: mmcv's compiled ops, which Python would prefer. Keep them, or "

@@ -182,7 +182,7 @@ def _row(path: Path, record: Mapping[str, Any], ledger: Ledger) -> dict[str, Any
         "convention": ledger.convention,
         "peak_memory_gib": None if memory is None else memory / 2**30,
         "energy_kwh": None if energy is None else energy / 3.6e6,
-        "versions": ", ".join(f"{name} {what}" for name, what in record["versions"].items()),
+        "versions": _versions(record),
         "path": str(path),
         "run_id": ledger.run_id,
         "parents": ";".join(ledger.own.parents),
@@ -218,6 +218,12 @@ def _stages(ledger: Ledger) -> Iterator[tuple]:
         others = (entry.teacher_flops, entry.operator_flops, entry.eval_flops)
         yield (ledger.run_id, entry.run_id, entry.name, train, *(x / 1e15 for x in others),
                ";".join(entry.parents))  # fmt: skip
+
+
+def _versions(record: dict[str, Any]) -> str:
+    """Packages, and whose ops mmcv used: another build of them is another version."""
+    named = [f"{name} {what}" for name, what in record["versions"].items()]
+    return ", ".join([*named, *([f"mmcv's ops: {record['ops']}"] if "ops" in record else [])])
 
 
 def _percent(value: float | None, factor: float) -> float:

@@ -64,6 +64,8 @@ def read_record(path: Path) -> tuple[dict[str, Any], Ledger]:
         record |= {key: before for key, (_, before) in _ADDED.items()}
     fields = _FIELDS | {key: types for key, (types, _) in _ADDED.items()}
     wrong = [key for key, types in fields.items() if not isinstance(record.get(key, ...), types)]
+    if not isinstance(record.get("ops", ""), str):  # runs of before the ops had a choice lack it
+        wrong.append("ops")
     if wrong:
         raise ValueError(f"missing, or of a wrong type: {', '.join(wrong)}")
     for step, metrics in record["history"].items():
