@@ -1,0 +1,66 @@
+"""One table of tiny settings drives the tests of every growth operator."""
+
+from __future__ import annotations
+
+from helpers import resnet_model, vit_model
+
+VIT = dict(embed_dims=16, num_heads=2, num_layers=2)
+
+
+def vit(**changes) -> dict:
+    return vit_model(**{**VIT, **changes})
+
+
+def resnet(base_channels: int = 4, depth: int = 18) -> dict:
+    return resnet_model(depth=depth, base_channels=base_channels)
+
+
+# name -> operator, source, target, options, is it exact
+TABLE = {
+    "embed-vit": ("embed", vit(), vit(embed_dims=32, num_heads=4), {}, False),
+    "embed-vit-uneven": ("embed", vit(), vit(embed_dims=24, num_heads=3), {}, False),
+    "embed-vit-naive": (
+        "embed", vit(), vit(embed_dims=32, num_heads=4), dict(packed="naive"), False,
+    ),
+    "embed-vit-zero": (
+        "embed", vit(), vit(embed_dims=32, num_heads=4), dict(fill="zero_out"), False,
+    ),
+    "embed-vit-deep": ("embed", vit(), vit(embed_dims=32, num_heads=4, num_layers=5), {}, False),
+    "embed-vit-same": ("embed", vit(), vit(), {}, True),
+    "embed-resnet": ("embed", resnet(), resnet(6), {}, False),
+    "embed-resnet-zero": ("embed", resnet(), resnet(6), dict(fill="zero_out"), True),
+    "embed-resnet50-zero": (
+        "embed", resnet(depth=50), resnet(6, depth=50), dict(fill="zero_out"), True,
+    ),
+    "embed-resnet-deep": ("embed", resnet(), resnet(8, depth=34), {}, False),
+    "net2net-vit": ("net2net", vit(), vit(embed_dims=32, num_heads=4), dict(noise=0), True),
+    "net2net-vit-noise": ("net2net", vit(), vit(embed_dims=32, num_heads=4), {}, False),
+    "net2net-vit-deep": (
+        "net2net", vit(), vit(embed_dims=48, num_heads=6, num_layers=4), dict(noise=0), True,
+    ),
+    "net2net-vit-uneven": (
+        "net2net", vit(), vit(embed_dims=24, num_heads=3), dict(noise=0), False,
+    ),
+    "net2net-resnet": ("net2net", resnet(), resnet(6), dict(noise=0), True),
+    "net2net-resnet-deep": ("net2net", resnet(), resnet(6, depth=34), dict(noise=0), True),
+    "net2net-resnet50": (
+        "net2net", resnet(depth=50), resnet(8, depth=50), dict(noise=0), True,
+    ),
+    "bert2bert-vit": ("bert2bert", vit(), vit(embed_dims=32, num_heads=4), {}, False),
+    "bert2bert-vit-deep": (
+        "bert2bert", vit(), vit(embed_dims=24, num_heads=3, num_layers=5), {}, False,
+    ),
+    "stack-vit": ("stack", vit(), vit(num_layers=5), {}, False),
+    "stack-vit-same": ("stack", vit(), vit(), {}, True),
+    "interpolate-vit": ("interpolate", vit(), vit(num_layers=4), {}, False),
+    "interpolate-resnet": ("interpolate", resnet(), resnet(depth=34), {}, False),
+    "lemon-vit": ("lemon", vit(), vit(embed_dims=32, num_heads=4), {}, True),
+    "lemon-vit-deep": ("lemon", vit(), vit(embed_dims=32, num_heads=4, num_layers=5), {}, True),
+    "lemon-vit-uneven": ("lemon", vit(), vit(embed_dims=40, num_heads=5), {}, False),
+    "ligo-vit": ("ligo", vit(), vit(embed_dims=32, num_heads=4), {}, False),
+    "ligo-vit-deep-uneven": (
+        "ligo", vit(), vit(embed_dims=24, num_heads=3, num_layers=5), {}, False,
+    ),
+    "lemon-resnet": ("lemon", resnet(), resnet(6), {}, True),
+    "lemon-resnet50": ("lemon", resnet(depth=50), resnet(6, depth=50), {}, True),
+}  # fmt: skip
