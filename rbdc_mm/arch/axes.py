@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 Role = Literal["out", "in", "fix"]
-Kind = Literal["linear", "norm", "gain", "buffer", "count"]
+Kind = Literal["linear", "norm", "gain", "buffer", "count", "constant"]
+Over = Literal["layer", "batch"]
 
 
 @dataclass(frozen=True)
@@ -56,13 +57,21 @@ class Rule:
         axes: one per dimension of the tensor.
         kind: ``linear`` (weight or bias of a linear map, token, position), ``norm`` (gain or bias
             of a normalisation), ``gain`` (layer scale), ``buffer`` (running statistics),
-            ``count`` (a scalar counter).
+            ``count`` (a scalar counter), ``constant`` (the same in all networks).
         scaled_by: name of the ``gain`` tensor that multiplies this layer's output, if any.
+        closes: whether this layer's output is what a residual branch adds: with all such tensors
+            of a block at zero, the block adds nothing.
+        over: of a ``norm``: whether it normalises each position over the channels of its space
+            (``layer``) or each channel over the batch; None where nobody said.
+        blocks: of a ``norm`` over a layer: widths that it normalises each on its own; empty: all.
     """
 
     axes: tuple[Axis, ...]
     kind: Kind = "linear"
     scaled_by: str | None = None
+    closes: bool = False
+    over: Over | None = None
+    blocks: tuple[int, ...] = ()
 
 
 def out(space: str, pack: int = 1) -> Axis:
@@ -80,14 +89,21 @@ def fix(size: int) -> Axis:
     return Axis("fix", size=size)
 
 
-def linear(*axes: Axis, scaled_by: str | None = None) -> Rule:
+def linear(*axes: Axis, scaled_by: str | None = None, closes: bool = False) -> Rule:
     """Weight or bias of a linear map."""
-    return Rule(axes, scaled_by=scaled_by)
+    return Rule(axes, scaled_by=scaled_by, closes=closes)
 
 
-def norm(space: str) -> Rule:
-    """Gain or bias of a normalisation over ``space``."""
-    return Rule((out(space),), "norm")
+def norm(
+    space: str, over: Over | None = None, *, blocks: tuple[int, ...] = (), closes: bool = False
+) -> Rule:
+    """Gain or bias of a normalisation of ``space``; see ``Rule`` for what it is ``over``."""
+    return Rule((out(space),), "norm", closes=closes, over=over, blocks=blocks)
+
+
+def constant(*axes: Axis) -> Rule:
+    """A tensor that does not depend on the weights and must be the same in all parents."""
+    return Rule(axes, "constant")
 
 
 def gain(space: str) -> Rule:
@@ -117,5 +133,5 @@ def expand(table: Mapping[str, Rule], indices: Iterable[Mapping[str, int]]) -> d
             scaled_by = rule.scaled_by.format(**index) if rule.scaled_by else None
             name = pattern.format(**index)
             assert name not in rules, f"two rules for {name}"
-            rules[name] = Rule(axes, rule.kind, scaled_by)
+            rules[name] = replace(rule, axes=axes, scaled_by=scaled_by)
     return rules

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
 from rbdc_mm.arch.axes import COUNT, Axis, Rule, Space, buffer, expand, fix, inp, linear, norm, out
 
@@ -25,12 +26,22 @@ class ResNetArch:
         base_channels: the width, 64 for the standard networks; the stem is as wide.
         in_channels: channels of the image.
         num_classes: outputs of the classifier, None for a backbone alone.
+        style: ``pytorch`` strides in a Bottleneck's 3x3 convolution, ``caffe`` in its first 1x1.
+        strides: of each stage's first block.
+        dilations: of each stage.
+        norm_eps: what every BatchNorm adds to the variance.
     """
+
+    num_fixed_blocks: ClassVar[int] = 1
 
     depth: int
     base_channels: int = 64
     in_channels: int = 3
     num_classes: int | None = None
+    style: str = "pytorch"
+    strides: tuple[int, ...] = (1, 2, 2, 2)
+    dilations: tuple[int, ...] = (1, 1, 1, 1)
+    norm_eps: float = 1e-5
 
     def __post_init__(self) -> None:
         if self.depth not in _DEPTHS:
@@ -98,8 +109,14 @@ class ResNetArch:
         table = {}
         for c, kernel in enumerate(kernels):
             table |= _conv(f"{_BLOCK}conv{c + 1}", out(widths[c + 1]), inp(widths[c]), kernel)
-            table |= _batch_norm(f"{_BLOCK}bn{c + 1}", widths[c + 1])
+            last = c + 1 == self.convs_per_block
+            table |= _batch_norm(f"{_BLOCK}bn{c + 1}", widths[c + 1], closes=last)
         return table
+
+    def settings(self) -> dict[str, Any]:
+        """Strides and dilations, and where a Bottleneck strides (a BasicBlock has no choice)."""
+        settings = dict(strides=self.strides, dilations=self.dilations, norm_eps=self.norm_eps)
+        return settings if self.convs_per_block == 2 else {"style": self.style, **settings}
 
     def block_prefixes(self) -> tuple[tuple[str, ...], ...]:
         """How the keys of each residual block begin, stage by stage."""
@@ -124,10 +141,10 @@ def _conv(module: str, o: Axis, i: Axis, kernel: int) -> dict[str, Rule]:
     return {f"{module}.weight": linear(o, i, fix(kernel), fix(kernel))}
 
 
-def _batch_norm(module: str, space: str) -> dict[str, Rule]:
+def _batch_norm(module: str, space: str, *, closes: bool = False) -> dict[str, Rule]:
     return {
-        f"{module}.weight": norm(space),
-        f"{module}.bias": norm(space),
+        f"{module}.weight": norm(space, "batch", closes=closes),
+        f"{module}.bias": norm(space, "batch", closes=closes),
         f"{module}.running_mean": buffer(space),
         f"{module}.running_var": buffer(space),
         f"{module}.num_batches_tracked": COUNT,

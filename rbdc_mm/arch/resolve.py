@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Any, ClassVar, Protocol
 
 from rbdc_mm.arch.axes import Axis, Rule, Space
 
@@ -11,13 +11,26 @@ _MAX_SHOWN = 5
 
 
 class Arch(Protocol):
-    """A concrete network: its widths and the rule of each of its tensors."""
+    """A concrete network: its widths and the rule of each of its tensors.
+
+    Attributes:
+        num_fixed_blocks: how many blocks at the start of a stage are unlike the others and stay
+            where they are when depth grows.
+    """
+
+    num_fixed_blocks: ClassVar[int]
 
     def spaces(self) -> dict[str, Space]:
         """Every named width of this network."""
 
     def rules(self) -> dict[str, Rule]:
         """State-dict key -> rule, exactly one for every tensor, buffers included."""
+
+    def settings(self) -> dict[str, Any]:
+        """Whatever changes the function without a tensor: name in the config -> value.
+
+        ``norm_eps`` is the one that may differ: growth is then not exact. All others must agree.
+        """
 
     def block_prefixes(self) -> tuple[tuple[str, ...], ...]:
         """How the keys of each block begin, stage by stage."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
 from rbdc_mm.arch.axes import Axis, Rule, Space, expand, fix, gain, inp, linear, norm, out
 
@@ -31,7 +32,10 @@ class ViTArch:
         hidden_dim: width of the classifier's hidden layer, None without one.
         norm_blocks: widths that LayerNorm normalises each on its own (BlockLayerNorm), empty for
             the ordinary LayerNorm over all channels.
+        norm_eps: what every LayerNorm adds to the variance.
     """
+
+    num_fixed_blocks: ClassVar[int] = 0
 
     embed_dims: int
     num_layers: int
@@ -48,6 +52,7 @@ class ViTArch:
     num_classes: int | None = None
     hidden_dim: int | None = None
     norm_blocks: tuple[int, ...] = ()
+    norm_eps: float = 1e-6
 
     def __post_init__(self) -> None:
         if self.embed_dims % self.num_heads:
@@ -106,23 +111,26 @@ class ViTArch:
         if self.with_cls_token:
             table["backbone.cls_token"] = linear(fixed, fixed, out("residual"))
         if self.final_norm:
-            table |= _both("backbone.ln1", norm("residual"))
+            table |= _both("backbone.ln1", self._norm())
         if self.pooled_norm:
-            table |= _both("backbone.ln2", norm("residual"))
+            table |= _both("backbone.ln2", self._norm())
         layers = expand(self._layer_table(), ({"i": i} for i in range(self.num_layers)))
         return table | layers | self._head_table()
+
+    def _norm(self) -> Rule:
+        return norm("residual", "layer", blocks=self.norm_blocks)
 
     def _layer_table(self) -> dict[str, Rule]:
         layer = "backbone.layers.{i}."
         gamma1 = layer + "attn.gamma1.weight" if self.layer_scale else None
         gamma2 = layer + "ffn.gamma2.weight" if self.layer_scale else None
         table = {
-            **_both(layer + "ln1", norm("residual")),
-            **_both(layer + "ln2", norm("residual")),
+            **_both(layer + "ln1", self._norm()),
+            **_both(layer + "ln2", self._norm()),
             **_dense(layer + "attn.qkv", out("heads", pack=3), inp("residual")),
-            **_dense(layer + "attn.proj", out("residual"), inp("heads"), gamma1),
+            **_dense(layer + "attn.proj", out("residual"), inp("heads"), gamma1, closes=True),
             **_dense(layer + "ffn.layers.0.0", out("ffn"), inp("residual")),
-            **_dense(layer + "ffn.layers.1", out("residual"), inp("ffn"), gamma2),
+            **_dense(layer + "ffn.layers.1", out("residual"), inp("ffn"), gamma2, closes=True),
         }
         if not self.qkv_bias:
             del table[layer + "attn.qkv.bias"]
@@ -138,6 +146,10 @@ class ViTArch:
         if self.hidden_dim is not None:
             table |= _dense("head.layers.pre_logits", out("hidden"), inp("residual"))
         return table
+
+    def settings(self) -> dict[str, Any]:
+        """The image's sides: as many patches in another grid are other places."""
+        return {"img_size": self.img_size, "norm_eps": self.norm_eps}
 
     def block_prefixes(self) -> tuple[tuple[str, ...], ...]:
         """How the keys of each layer begin, in one stage."""
@@ -156,8 +168,10 @@ def _both(module: str, rule: Rule) -> dict[str, Rule]:
     return {f"{module}.weight": rule, f"{module}.bias": rule}
 
 
-def _dense(module: str, o: Axis, i: Axis, scaled_by: str | None = None) -> dict[str, Rule]:
+def _dense(
+    module: str, o: Axis, i: Axis, scaled_by: str | None = None, *, closes: bool = False
+) -> dict[str, Rule]:
     return {
-        f"{module}.weight": linear(o, i, scaled_by=scaled_by),
-        f"{module}.bias": linear(o, scaled_by=scaled_by),
+        f"{module}.weight": linear(o, i, scaled_by=scaled_by, closes=closes),
+        f"{module}.bias": linear(o, scaled_by=scaled_by, closes=closes),
     }

@@ -177,20 +177,23 @@ def model_with_arch(model: ModelCfg, arch: Arch) -> dict:
         num_heads=arch.num_heads,
         feedforward_channels=arch.feedforward_channels,
     )
-    backbone["norm_cfg"] = norm_cfg_of(arch, backbone.get("norm_cfg"))
+    backbone["norm_cfg"] = norm_cfg_of(arch)
     head["in_channels"] = arch.embed_dims
     if arch.hidden_dim is not None:
         head["hidden_dim"] = arch.hidden_dim
     return model
 
 
-def norm_cfg_of(arch: ViTArch, norm_cfg: Mapping | None) -> dict:
-    """``norm_cfg`` of ``arch``, with the eps of the config at hand."""
-    # mmpretrain's defaults: 1e-6 in its ViT, 1e-5 where a norm_cfg leaves it out
-    eps = norm_cfg.get("eps", 1e-5) if norm_cfg else 1e-6
+def norm_cfg_of(arch: ViTArch) -> dict:
+    """The ``norm_cfg`` of a backbone of this architecture."""
     if arch.norm_blocks:
-        return dict(type="rbdc_mm.BlockLayerNorm", blocks=list(arch.norm_blocks), eps=eps)
-    return dict(type="LN", eps=eps)
+        return dict(type="rbdc_mm.BlockLayerNorm", blocks=list(arch.norm_blocks), eps=arch.norm_eps)
+    return dict(type="LN", eps=arch.norm_eps)
+
+
+def _eps(norm_cfg: Mapping | None, default: float) -> float:
+    """mmcv leaves torch's 1e-5 where a norm_cfg says nothing; a backbone may have its own."""
+    return norm_cfg.get("eps", 1e-5) if norm_cfg else default
 
 
 def _norm_blocks(backbone: ModelCfg, embed_dims: int) -> tuple[int, ...]:
@@ -247,6 +250,7 @@ def _vit(backbone: ModelCfg) -> ViTArch:
         pooled_norm=backbone.get("out_type") == "avg_featmap",
         layer_scale=backbone.get("layer_scale_init_value", 0.0) > 0,
         norm_blocks=_norm_blocks(backbone, sizes["embed_dims"]),
+        norm_eps=_eps(backbone.get("norm_cfg"), 1e-6),
     )
 
 
@@ -262,4 +266,12 @@ def _resnet(backbone: ModelCfg) -> ResNetArch:
     norm_type = unscoped((backbone.get("norm_cfg") or dict(type="BN"))["type"])
     if norm_type not in ("BN", "SyncBN"):
         raise ValueError(f"model.backbone.norm_cfg.type={norm_type!r}: wanted 'BN' or 'SyncBN'")
-    return ResNetArch(backbone["depth"], base, backbone.get("in_channels", 3))
+    return ResNetArch(
+        depth=backbone["depth"],
+        base_channels=base,
+        in_channels=backbone.get("in_channels", 3),
+        style=backbone.get("style", "pytorch"),
+        strides=tuple(backbone.get("strides", (1, 2, 2, 2))),
+        dilations=tuple(backbone.get("dilations", (1, 1, 1, 1))),
+        norm_eps=_eps(backbone.get("norm_cfg"), 1e-5),
+    )

@@ -49,6 +49,15 @@ def load_classifier(checkpoint: Checkpoint) -> nn.Module:
     return model.eval()
 
 
+def preprocessing(cfg: Mapping[str, Any]) -> dict[str, Any]:
+    """What a config's images are normalised by: mean, std, to_rgb; empty where it does not say."""
+    found = (cfg.get("model") or {}).get("data_preprocessor") or cfg.get("data_preprocessor")
+    if not found:
+        return {}
+    values = {key: list(found.get(key) or ()) for key in ("mean", "std")}
+    return values | {"to_rgb": bool(found.get("to_rgb"))}
+
+
 def image_batches(cfg: Config, loader: str, num_batches: int, seed: int) -> Iterator[Tensor]:
     """Preprocessed image batches (B, C, H, W) from one of a config's loaders, in this process.
 

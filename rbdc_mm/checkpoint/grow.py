@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import fields
@@ -11,6 +12,7 @@ from uuid import uuid4
 
 import torch
 from mmengine import Config
+from mmengine.logging import MMLogger
 from torch import Tensor
 
 from rbdc_mm.arch import Arch, ViTArch, resolve
@@ -20,6 +22,7 @@ from rbdc_mm.checkpoint.classifiers import (
     image_batches,
     load_classifier,
     logits,
+    preprocessing,
 )
 from rbdc_mm.checkpoint.files import Checkpoint, load_file, read_checkpoint, write_checkpoint
 from rbdc_mm.checkpoint.ledgers import ledger_in, ledger_of
@@ -87,6 +90,8 @@ def grow_checkpoint(
     elif norm != "layer":
         raise ValueError(f"norm={norm!r} is for 'couple': {operator!r} grows plain LayerNorms")
     model = _target_model(chosen, read, target_model, names, norm)
+    seen = {str(checkpoint.path): preprocessing(checkpoint.cfg) for checkpoint in read}
+    _check_images(seen | {"the target": preprocessing({"model": model})})
     target = arch_of(model)
     given = {k: v for k, v in options.items() if k != "learned"}
     exactness = chosen.exactness(target, arches, names, **options)
@@ -127,6 +132,19 @@ def grow_checkpoint(
     return grown
 
 
+def _check_images(seen: Mapping[str, Mapping[str, Any]]) -> None:
+    """ValueError where networks were made for images that are normalised in different ways."""
+    said = [(name, images) for name, images in seen.items() if images]
+    for name, images in said[1:]:
+        for key, value in images.items():
+            first, wanted = said[0][0], said[0][1][key]
+            if value != wanted:
+                raise ValueError(
+                    f"{first} and {name} differ in data_preprocessor.{key}: {wanted} and {value}. "
+                    "The same weights on other inputs compute something else: make them agree"
+                )
+
+
 def _target_model(
     operator: Operator,
     read: Sequence[Checkpoint],
@@ -155,7 +173,13 @@ def initial_state(model: Mapping[str, Any], seed: int) -> dict[str, Tensor]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         classifier = build_classifier(model)
-        classifier.init_weights()
+        logger = MMLogger.get_current_instance()
+        level = logger.level
+        logger.setLevel(logging.WARNING)  # MMEngine has a line or two for every tensor
+        try:
+            classifier.init_weights()
+        finally:
+            logger.setLevel(level)
     return classifier.state_dict()
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from rbdc_mm.arch import Arch, ResNetArch
 from rbdc_mm.growth import depth
 from rbdc_mm.growth.engine import StateDict
-from rbdc_mm.growth.exactness import Exactness
+from rbdc_mm.growth.exactness import Exactness, eps_reasons
 from rbdc_mm.growth.fit import check_source, only_source
 
 Rule = Callable[[Arch, Arch], depth.BlockMap]
@@ -52,13 +52,17 @@ def interpolate(
 def stack_exactness(target: Arch, parents: Sequence[Arch], names: Sequence[str]) -> Exactness:
     """What ``stack`` declares for these networks; ValueError as there."""
     blocks = _blocks(target, parents, names, "stack", depth.stack)
-    return Exactness((1.0,), tuple(depth.depth_reasons(blocks)))
+    return _exactness(target, parents, blocks)
 
 
 def interpolate_exactness(target: Arch, parents: Sequence[Arch], names: Sequence[str]) -> Exactness:
     """What ``interpolate`` declares for these networks; ValueError as there."""
     blocks = _blocks(target, parents, names, "interpolate", depth.repeat_each)
-    return Exactness((1.0,), tuple(depth.depth_reasons(blocks)))
+    return _exactness(target, parents, blocks)
+
+
+def _exactness(target: Arch, parents: Sequence[Arch], blocks: depth.BlockMap) -> Exactness:
+    return Exactness((1.0,), (*depth.depth_reasons(blocks), *eps_reasons(target, parents)))
 
 
 def deepen_copy(

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 from torch import Tensor
 
-from rbdc_mm.arch import Arch, ResNetArch
+from rbdc_mm.arch import Arch
 from rbdc_mm.growth.engine import StateDict
 
 BlockMap = tuple[tuple[int, ...], ...]
@@ -65,14 +65,24 @@ def repeated(blocks: BlockMap) -> list[tuple[int, int]]:
 def silence(target: Arch, state: StateDict, where: Sequence[tuple[int, int]]) -> dict[str, Tensor]:
     """The state dict with blocks that add exactly nothing to their residual stream.
 
-    A ViT layer's last projections (attention output, FFN's second layer) become zero; in a ResNet
-    block the gain and bias of its last normalisation.
+    What closes a residual branch becomes zero: a ViT layer's last projections (attention output,
+    FFN's second layer), gain and bias of the last normalisation in a ResNet block.
+
+    Raises:
+        ValueError: the family's table does not say what closes a block's branch.
     """
-    last: tuple[str, ...] = ("attn.proj.", "ffn.layers.1.")
-    if isinstance(target, ResNetArch):
-        last = (f"bn{target.convs_per_block}.weight", f"bn{target.convs_per_block}.bias")
-    starts = tuple(target.block_prefixes()[s][b] + name for s, b in where for name in last)
-    return {k: v.new_zeros(v.shape) if k.startswith(starts) else v for k, v in state.items()}
+    rules = target.rules()
+    silent = set()
+    for s, b in where:
+        prefix = target.block_prefixes()[s][b]
+        closing = {key for key, rule in rules.items() if rule.closes and key.startswith(prefix)}
+        if not closing:
+            raise ValueError(
+                f"{type(target).__name__} does not say which tensors of {prefix}* close its "
+                "residual branch (closes=True in the rules), so a new block cannot start silent"
+            )
+        silent |= closing
+    return {k: v.new_zeros(v.shape) if k in silent else v for k, v in state.items()}
 
 
 def depth_reasons(blocks: BlockMap) -> list[str]:
@@ -82,7 +92,7 @@ def depth_reasons(blocks: BlockMap) -> list[str]:
 
 
 def _by_stage(target: Arch, source: Arch, rule: Callable[[int, int, int], int]) -> BlockMap:
-    fixed = 1 if isinstance(target, ResNetArch) else 0
+    fixed = target.num_fixed_blocks
     blocks = []
     for new, old in zip(target.block_prefixes(), source.block_prefixes(), strict=True):
         free, num_source = len(new) - fixed, len(old) - fixed

@@ -159,7 +159,8 @@ def grow(
         The target's state dict, complete, in the first parent's dtype, on its device.
 
     Raises:
-        ValueError: a state that does not fit its architecture (see ``resolve``).
+        ValueError: a state that does not fit its architecture (see ``resolve``), or constants in
+            which the parents differ.
     """
     for parent, state, name in zip(parents, states, names, strict=True):
         resolve(parent, {key: value.shape for key, value in state.items()}, name)
@@ -168,6 +169,10 @@ def grow(
     for key, rule in target.rules().items():
         if rule.kind == "count":
             grown[key] = torch.stack([state[key] for state in states]).amax(0)
+            continue
+        if rule.kind == "constant":
+            _check_equal(key, states, names)
+            grown[key] = states[0][key].clone()
             continue
         pieces = []
         for parent, state, parent_maps in zip(parents, states, maps, strict=True):
@@ -187,6 +192,15 @@ def grow(
             tensor[_grid(where)] += piece
         grown[key] = tensor
     return grown
+
+
+def _check_equal(key: str, states: Sequence[StateDict], names: Sequence[str]) -> None:
+    for state, name in zip(states[1:], names[1:], strict=True):
+        if not torch.equal(state[key], states[0][key]):
+            raise ValueError(
+                f"{names[0]} and {name} differ in {key!r}, which is a constant of their "
+                "architecture: they are not of one kind"
+            )
 
 
 def _rows(where: Sequence[Tensor], rule: Rule, shape: Sequence[int]) -> list[Tensor]:

@@ -7,6 +7,8 @@ from dataclasses import fields
 
 from rbdc_mm.arch import Arch, ResNetArch, ViTArch, shapes_of
 
+EPS = "norm_eps"
+
 
 def only_source(parents: Sequence[Arch], names: Sequence[str], operator: str) -> Arch:
     """The one network that an operator grows; ValueError unless there is exactly one."""
@@ -67,7 +69,10 @@ def check_source(
 
 
 def check_alike(first: Arch, other: Arch, first_name: str, other_name: str, problem: str) -> None:
-    """Raises ValueError, ``problem`` first, if two networks differ in more than growing widths."""
+    """Raises ValueError, ``problem`` first, if two networks differ in more than growing widths.
+
+    A difference in ``norm_eps`` is let through: it makes growth inexact, and is declared.
+    """
     both = f"{problem}: {first_name} and {other_name}"
     if type(first) is not type(other):
         raise ValueError(f"{both} are a {type(first).__name__} and a {type(other).__name__}")
@@ -96,6 +101,13 @@ def check_alike(first: Arch, other: Arch, first_name: str, other_name: str, prob
                 f"{both} differ in the unit of {name} (head_dim): {space.unit} and "
                 f"{other.spaces()[name].unit}, in tensor {qkv!r}: {shapes[qkv]} and "
                 f"{other_shapes[qkv]}"
+            )
+    settings, other_settings = first.settings(), other.settings()
+    for name, value in settings.items():
+        if name != EPS and value != other_settings[name]:
+            raise ValueError(
+                f"{both} differ in {name}: {value!r} and {other_settings[name]!r}. No tensor "
+                "shows it, but the same weights compute something else: make them agree"
             )
 
 

@@ -45,7 +45,7 @@ def lemon(
             ratio of embedding widths with layer scale or without a final norm.
 
     Exactness: logits equal the source's to float rounding; at an uneven ratio of embedding widths
-    only up to LayerNorm's eps, which would have to be scaled by ``m D_s / D_t`` too.
+    only where the target's LayerNorms have the source's eps times ``m D_s / D_t``.
     """
     source = _check(target, parents, names)
     blocks = repeat_each(target, source)
@@ -66,12 +66,14 @@ def lemon(
 def lemon_exactness(target: Arch, parents: Sequence[Arch], names: Sequence[str]) -> Exactness:
     """What ``lemon`` declares for these networks; ValueError as there."""
     deep = _check(target, parents, names).as_deep_as(target)
-    found = derive(target, [deep], [_maps(target, deep)])
-    if not _left_over(target, deep):
+    left_over = _left_over(target, deep)
+    size = target.spaces()["residual"].size if left_over else 1
+    factor = (size - left_over) / size
+    found = derive(target, [deep], [_maps(target, deep)], eps_factor=factor)
+    if not left_over:
         return found
-    reasons = [reason for reason in found.reasons if "LayerNorm" not in reason]
-    eps = "exact but for LayerNorm's eps, which an uneven width would have to scale"
-    return Exactness((1.0,), (*reasons, eps))
+    # what the judge of maps cannot see: the norms are fitted to what the left-over channels carry
+    return Exactness((1.0,), tuple(r for r in found.reasons if "LayerNorm" not in r))
 
 
 def _check(target: Arch, parents: Sequence[Arch], names: Sequence[str]) -> Arch:
@@ -108,7 +110,12 @@ def _maps(target: Arch, source: Arch) -> ParentMaps:
     mean = Map(  # every left-over channel is written the mean of all source channels
         torch.cat([copied.target, torch.arange(whole, size).repeat_interleave(width)]),
         torch.cat([copied.source, torch.arange(width).repeat(left_over)]),
-        torch.cat([torch.ones(whole), torch.full((left_over * width,), 1 / width)]).double(),
+        torch.cat(
+            [
+                torch.ones(whole, dtype=torch.float64),
+                torch.full((left_over * width,), 1 / width, dtype=torch.float64),
+            ]
+        ),
     )
     return ParentMaps({**maps.write, "residual": mean}, maps.read)
 

@@ -19,8 +19,11 @@ from rbdc_mm.growth import couple, coupled_arch, embed
 from rbdc_mm.growth.engine import StateDict
 from rbdc_mm.registry import MODELS
 
-# They may differ from the parents': a position embedding can be resized, norms left out.
-_FREE_FIELDS = ("img_size", "final_norm", "pooled_norm", "with_cls_token")
+# They may differ from the parents': a position embedding can be resized, norms left out, and
+# detectors dilate a last stage instead of striding.
+_FREE_FIELDS = (
+    "img_size", "final_norm", "pooled_norm", "with_cls_token", "strides", "dilations",
+)  # fmt: skip
 
 
 class _Grown:
@@ -127,7 +130,7 @@ class RBDCVisionTransformer(_Coupled, VisionTransformer):
         # Without parents any setting of mmpretrain's will do, covered by the tables or not.
         arch = backbone_arch(own) if parents or norm_blocks or norm == "block" else None
         if arch is not None and arch.norm_blocks:
-            kwargs["norm_cfg"] = norm_cfg_of(arch, kwargs.get("norm_cfg"))
+            kwargs["norm_cfg"] = norm_cfg_of(arch)
         super().__init__(**kwargs)
         self.parents = tuple(Path(p) for p in parents)
         self.coupling = dict(coupling or {})

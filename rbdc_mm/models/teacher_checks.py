@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from mmengine.config import Config
 
 from rbdc_mm.arch import ResNetArch
 from rbdc_mm.checkpoint.arch_of import arch_of, teachers_of
+from rbdc_mm.checkpoint.classifiers import preprocessing
 from rbdc_mm.checkpoint.files import Checkpoint, read_checkpoint
 from rbdc_mm.checkpoint.teachers import check_teacher
 from rbdc_mm.models.image_size import image_size_of
@@ -39,7 +38,7 @@ def _check_images(cfg: Config, checkpoint: Checkpoint) -> None:
     pairs = {}
     if isinstance(checkpoint.arch, ResNetArch) and checkpoint.cfg.get("train_dataloader"):
         pairs["image size"] = image_size_of(checkpoint.cfg), image_size_of(cfg)
-    theirs, own = (_preprocessing(c) for c in (checkpoint.cfg, cfg))
+    theirs, own = (preprocessing(c) for c in (checkpoint.cfg, cfg))
     if theirs and own:  # a checkpoint may come without
         pairs |= {f"data_preprocessor.{key}": (theirs[key], own[key]) for key in own}
     for what, (got, wanted) in pairs.items():
@@ -48,11 +47,3 @@ def _check_images(cfg: Config, checkpoint: Checkpoint) -> None:
                 f"teacher {checkpoint.path} was trained with {what} {got}, its student is with "
                 f"{wanted}: both see the same images, make them agree"
             )
-
-
-def _preprocessing(cfg: Config) -> dict[str, Any]:
-    found = cfg.model.get("data_preprocessor") or cfg.get("data_preprocessor")
-    if not found:
-        return {}
-    values = {key: list(found.get(key) or ()) for key in ("mean", "std")}
-    return values | {"to_rgb": bool(found.get("to_rgb"))}
