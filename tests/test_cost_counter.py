@@ -103,6 +103,10 @@ def test_regions_and_suppression_cost_nothing_that_counts():
     assert (trace.total_flops, trace.uncounted) == (0, {})
 
 
+@pytest.mark.skipif(
+    not hasattr(torch.ops.aten, "_scaled_dot_product_flash_attention_for_cpu"),
+    reason="torch 2.1's fused attention on the CPU is one that its counter knows",
+)
 def test_on_the_cpu_fused_attention_is_missed_and_the_trace_says_so():
     """The trap that makes meta the rule: the CPU's fused attention counts as 0, silently."""
     x = torch.randn(2, 10, 16)
@@ -181,21 +185,21 @@ def test_an_op_without_a_formula_raises_and_is_named():
 
 
 def test_an_op_of_another_library_raises_unless_it_is_named_as_harmless():
-    with torch.library._scoped_library("rbdc_mm_test", "FRAGMENT") as library:
-        library.define("twice(Tensor x) -> Tensor")
-        library.impl("twice", lambda x: 2 * x, "Meta")
-        library.impl("twice", lambda x: 2 * x, "CPU")
-        net, x = on_meta(lambda: nn.Linear(3, 3)), torch.empty(2, 3, device=META)
+    library = torch.library.Library("rbdc_mm_test", "FRAGMENT")
+    library.define("twice(Tensor x) -> Tensor")
+    library.impl("twice", lambda x: 2 * x, "Meta")
+    library.impl("twice", lambda x: 2 * x, "CPU")
+    net, x = on_meta(lambda: nn.Linear(3, 3)), torch.empty(2, 3, device=META)
 
-        def run(m):
-            with torch.no_grad():
-                doubled = torch.ops.rbdc_mm_test.twice(x)
-            return m(doubled)
+    def run(m):
+        with torch.no_grad():
+            doubled = torch.ops.rbdc_mm_test.twice(x)
+        return m(doubled)
 
-        with pytest.raises(ValueError, match="rbdc_mm_test::twice"):
-            count_flops(net, run, num_samples=2)
-        cost = count_flops(net, run, num_samples=2, ignore_ops=["rbdc_mm_test::twice"])
-        assert cost.forward_flops == 18
+    with pytest.raises(ValueError, match="rbdc_mm_test::twice"):
+        count_flops(net, run, num_samples=2)
+    cost = count_flops(net, run, num_samples=2, ignore_ops=["rbdc_mm_test::twice"])
+    assert cost.forward_flops == 18
 
 
 @pytest.mark.parametrize(

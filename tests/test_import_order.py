@@ -16,11 +16,13 @@ PACKAGE = "rbdc_mm"
 # Folders or single modules of the package, in the order data flows.
 ROOMS = (
     "names",
+    "home",
     "records",
     "arch",
     "growth",
     "cost",
     "ops",
+    "config_file",
     "registry",
     "checkpoint",
     "models",
@@ -28,13 +30,14 @@ ROOMS = (
     "data",
     "protocol",
     "report",
+    "__main__",
 )
 # Although it comes later, data is made without any network being known.
 NOT_ALLOWED = {"data": {"models", "hooks"}}
 # Stand alone: import no room at all. ("" is the package's own __init__.)
 ALONE = {"", "doctor"}
 # Beside the standard library and the rooms before them.
-THIRD_PARTY = {"": set(), "names": set(), "records": set()}
+THIRD_PARTY = {"": set(), "names": set(), "home": set(), "records": set(), "__main__": set()}
 THIRD_PARTY |= {"ops": {"torch", "torchvision", "numpy", "mmcv"}}
 THIRD_PARTY |= {"arch": {"torch"}, "growth": {"torch"}, "cost": {"torch"}}
 
@@ -189,7 +192,7 @@ def test_light_rooms_load_torch_at_most():
     # in this order: once torch is loaded, who loads it can no longer be seen
     rooms = [PACKAGE] + [
         f"{PACKAGE}.{room}"
-        for room in ("names", "records", "arch", "growth", "cost")
+        for room in ("names", "home", "records", "arch", "growth", "cost")
         if list((ROOT / PACKAGE).glob(f"{room}.py")) or list((ROOT / PACKAGE / room).glob("*.py"))
     ]
     command = [sys.executable, "-c", LOADED, *rooms]

@@ -27,7 +27,6 @@ def main() -> int:
     )
     args = parser.parse_args()
     started = time.monotonic()
-    os.chdir(Path(__file__).parent.parent)  # configs and data are named from there
     root = Path(args.root)
     try:
         print(make_digits())
@@ -38,7 +37,7 @@ def main() -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("interrupted: `make demo` goes on from here", file=sys.stderr)
+        print("interrupted: the same command goes on from here", file=sys.stderr)
         return 130
     print(f"demo finished in {timedelta(seconds=round(time.monotonic() - started))}; "
           f"runs and logs in {root}, tables and plot in {root / 'results'}")  # fmt: skip

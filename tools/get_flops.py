@@ -11,6 +11,7 @@ import argparse
 
 from mmengine.config import Config, DictAction
 
+from rbdc_mm.config_file import read_config
 from rbdc_mm.cost import CONVENTION, format_flops
 from rbdc_mm.models.cost_of import image_size_of, model_cost
 
@@ -54,14 +55,14 @@ def schedule_rows(cfg: Config, train_flops: int, num_samples: int | None) -> lis
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     try:
-        cfg = Config.fromfile(args.config)
+        cfg = read_config(args.config)
         cfg.merge_from_dict(args.cfg_options or {})
         cfg.image_size = args.image_size or list(image_size_of(cfg))
         cost = model_cost(cfg)
         size = "{} x {}".format(*image_size_of(cfg))
         num_samples = args.num_samples or num_samples_of(cfg)
         schedule = schedule_rows(cfg, cost.train_flops, num_samples)
-    except ValueError as error:
+    except (ValueError, FileNotFoundError) as error:
         raise SystemExit(f"{args.config}: {error}") from None
     print(f"{args.config}: {cfg.model.type}, {size} pixels (height x width)")
     print(f"{'':18}{'params M':>10}{'trained M':>11}{'GMACs':>11}", end="")

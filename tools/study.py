@@ -35,10 +35,8 @@ def main() -> int:
     )
     args = parser.parse_args()
     started = time.monotonic()
-    home = Path(__file__).resolve().parent.parent
-    root = Path(os.path.relpath(args.root or home / "work_dirs" / f"study_{args.study}", home))
-    out = Path(os.path.relpath(args.out or home / root / "results", home))
-    os.chdir(home)  # configs and data are named from there, and rows name their runs
+    root = Path(os.path.relpath(args.root or f"work_dirs/study_{args.study}"))  # as rows name runs
+    out = Path(args.out or root / "results")
     try:
         print(make_digits())
         if args.study == "detectors":

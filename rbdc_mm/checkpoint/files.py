@@ -17,6 +17,7 @@ from torch import Tensor
 
 from rbdc_mm.arch import Arch
 from rbdc_mm.checkpoint.arch_of import arch_of, is_distilling, plain_model, without_projections
+from rbdc_mm.config_file import read_config
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ def load_file(path: str | Path) -> dict[str, Any]:
         )
     try:
         content = torch.load(
-            path, map_location="cpu", weights_only=False, mmap=zipfile.is_zipfile(path)
+            str(path), map_location="cpu", weights_only=False, mmap=zipfile.is_zipfile(path)
         )
     except (RuntimeError, OSError, pickle.UnpicklingError, EOFError, ValueError, KeyError) as error:
         raise ValueError(
@@ -100,7 +101,7 @@ def read_checkpoint(path: str | Path, config: str | Path | None = None) -> Check
     content = load_file(path)
     meta = content.get("meta") or {}
     if config is not None:
-        cfg = Config.fromfile(config)
+        cfg = read_config(config)
     elif meta.get("cfg"):
         cfg = Config.fromstring(meta["cfg"], ".py")
         # Errors about this config shall name the checkpoint, not MMEngine's temporary file.

@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
+from torch.utils._pytree import tree_flatten
 from torch.utils.flop_counter import FlopCounterMode, conv_flop_count
 
 COUNTER_VERSION = "torch-flop-counter/1"
@@ -97,7 +97,7 @@ def count_flops(
     with torch.random.fork_rng(devices=[]), torch.enable_grad(), trace_flops(ignore_ops) as trace:
         outputs = run(module)
         forward = trace.total_flops
-        leaves = [t for t in tree_leaves(_plain(outputs)) if isinstance(t, Tensor)]
+        leaves = [t for t in tree_flatten(_plain(outputs))[0] if isinstance(t, Tensor)]
         if scalars := [t.sum() for t in leaves if t.requires_grad and t.is_floating_point()]:
             torch.stack(scalars).sum().backward()
     for param, grad in zip(module.parameters(), leftover, strict=True):
@@ -147,7 +147,8 @@ def trace_flops(ignore_ops: Collection[str] = ()) -> Iterator[FlopTrace]:
     trace = FlopTrace(counter)
     # The recorder is the outer mode: it sees what is left after the counter has decomposed
     # composite ops, that is, exactly what was or was not counted.
-    with _Recorder(trace, counter.flop_registry, set(ignore_ops)), counter:
+    known = getattr(counter, "flop_registry", None) or counter.flop_mapping  # torch 2.1's name
+    with _Recorder(trace, known, set(ignore_ops)), counter:
         yield trace
 
 

@@ -17,6 +17,7 @@ from mmengine.dist import get_world_size
 import rbdc_mm
 from rbdc_mm.arch import Arch, ViTArch
 from rbdc_mm.checkpoint.arch_of import backbone_arch, plain_model, unscoped
+from rbdc_mm.home import ROOT
 
 _PACKAGES = ("torch", "torchvision", "mmengine", "mmcv", "mmpretrain", "mmdet")
 
@@ -54,13 +55,12 @@ def code_state() -> dict[str, Any]:
 
     Both are None where the suite is no git checkout of its own or there is no git.
     """
-    root = Path(rbdc_mm.__file__).resolve().parents[1]
     unknown = {"commit": None, "dirty": None}
-    if not (root / ".git").exists():
+    if not (ROOT / ".git").exists():
         return unknown
     try:
-        commit = _git(root, "rev-parse", "HEAD")
-        return {"commit": commit, "dirty": bool(_git(root, "status", "--porcelain", "-uno"))}
+        commit = _git(ROOT, "rev-parse", "HEAD")
+        return {"commit": commit, "dirty": bool(_git(ROOT, "status", "--porcelain", "-uno"))}
     except (OSError, subprocess.CalledProcessError):  # no git, or one that refuses this folder
         return unknown
 
@@ -86,11 +86,11 @@ def architecture(cfg: Config) -> str:
 
 
 def config_path(cfg: Config) -> str | None:
-    """The config file, from the root of the suite's checkout; outside of that its bare name."""
+    """The config file, from the folder that holds the suite's; outside of that its bare name."""
     if not cfg.filename:
         return None
-    path, root = Path(cfg.filename).resolve(), Path(rbdc_mm.__file__).resolve().parents[1]
-    return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name
+    path = Path(cfg.filename).resolve()
+    return path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else path.name
 
 
 def num_classes(cfg: Config) -> int | None:

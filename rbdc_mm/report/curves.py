@@ -10,6 +10,7 @@ from itertools import pairwise
 
 import numpy as np
 import pandas as pd
+from scipy.integrate import trapezoid
 
 from rbdc_mm.report.runs import HEADLINES
 
@@ -145,7 +146,7 @@ def mean_gain(curve: Curve, baseline: Curve) -> float | None:
     knots = {flops for flops in (*curve.flops, *baseline.flops) if ends[0] <= flops <= ends[1]}
     at = sorted(knots)
     gains = [curve.accuracy_at(x) - baseline.accuracy_at(x) for x in at]
-    return float(np.trapezoid(gains, np.log(at)) / math.log(ends[1] / ends[0]))
+    return float(trapezoid(gains, np.log(at)) / math.log(ends[1] / ends[0]))
 
 
 def budgets(arms: pd.DataFrame, cost: str, metric: str) -> list[pd.DataFrame]:

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from mmengine import Config
-
+from rbdc_mm.config_file import read_config
+from rbdc_mm.home import ROOT
 from rbdc_mm.report.files import write_text
 
 DONE = "job.json"
@@ -31,7 +31,7 @@ class Job:
 
     Attributes:
         name: folder below the root.
-        config: config file.
+        config: config file, from the root of the suite.
         options: ``--cfg-options``.
         weight: relative length, for the estimate of the time left.
         result: the final checkpoint, below the job's folder.
@@ -47,7 +47,7 @@ class Job:
 
     def key(self, done: dict[str, str]) -> str:
         """Changes with the resolved config, the options and whatever the needed jobs were."""
-        cfg = Config.fromfile(self.config, import_custom_modules=False)
+        cfg = read_config(ROOT / self.config, import_custom_modules=False)
         needed = [done[name] for name in self.needs]
         content = [cfg._cfg_dict.to_dict(), self.options, needed]
         return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
@@ -128,7 +128,7 @@ def _start(job: Job, root: Path) -> subprocess.Popen:
     """A job whose folder belongs to another config fails, with the keys that differ in its log."""
     log = root / "logs" / f"{job.name.replace('/', '-')}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "tools/train.py", job.config, "--resume"]
+    command = [sys.executable, str(ROOT / "tools/train.py"), str(ROOT / job.config), "--resume"]
     command += ["--work-dir", str(root / job.name), "--cfg-options", *job.options]
     env = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
     with log.open("w") as file:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-import rbdc_mm
+from rbdc_mm.home import ROOT
 from rbdc_mm.report.all_tables import report_tables
 from rbdc_mm.report.arms import TARGET_ROLES, arms_of
 from rbdc_mm.report.collect import collect, say
@@ -233,5 +233,4 @@ def _apart(paths: Iterable[str | Path], out: str | Path) -> list[Path]:
 
 def way_to_root(out: Path) -> str:
     """From ``out`` to the checkout that holds the configs; nothing where the suite has none."""
-    root = Path(rbdc_mm.__file__).resolve().parents[1]
-    return Path(os.path.relpath(root, out)).as_posix() if (root / "configs").is_dir() else ""
+    return Path(os.path.relpath(ROOT, out)).as_posix() if (ROOT / "configs").is_dir() else ""

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mmengine import Config
-
+from rbdc_mm.config_file import read_config
+from rbdc_mm.home import ROOT
 from rbdc_mm.records import FINAL
 from rbdc_mm.report.jobs import Job
 
@@ -35,11 +35,11 @@ def classifier_jobs() -> list[Job]:
 
     Also for the smaller models of the family.
     """
-    paths = [*sorted(Path().glob(ARMS)), *FAMILY]
+    paths = [*sorted(path.relative_to(ROOT) for path in ROOT.glob(ARMS)), *FAMILY]
     jobs = []
     for seed in SEEDS:
         for path in paths:
-            cfg = Config.fromfile(path, import_custom_modules=False)
+            cfg = read_config(ROOT / path, import_custom_modules=False)
             key, folder = ("protocol", "target/") if "protocol" in cfg else ("randomness", "")
             option = f"{key}.seed={seed}"
             name = f"{path.stem.removeprefix('study_')}/seed{seed}"
