@@ -8,8 +8,9 @@ import logging
 import sys
 from pathlib import Path
 
-from mmengine import Config, DictAction
+from mmengine import DictAction
 
+from rbdc_mm.checkpoint.plain_config import read_config
 from rbdc_mm.report.browse import browse
 
 
@@ -30,7 +31,7 @@ def main(argv: list[str] | None = None) -> int:
     logging.disable(logging.INFO)
     out = args.out or f"browse_{Path(args.config).stem}.png"
     try:
-        cfg = Config.fromfile(args.config)
+        cfg = read_config(args.config)
         cfg.merge_from_dict(args.cfg_options or {})
         print(browse(cfg, out, num=args.num, seed=args.seed))
     except (ValueError, FileNotFoundError) as error:

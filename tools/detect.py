@@ -7,8 +7,9 @@ import argparse
 import logging
 import sys
 
-from mmengine import Config, DictAction
+from mmengine import DictAction
 
+from rbdc_mm.checkpoint.plain_config import read_config
 from rbdc_mm.report.detect import detect
 
 
@@ -30,7 +31,7 @@ def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     logging.disable(logging.WARNING)  # mmengine's notes; that the weights fit is checked strictly
     try:
-        cfg = Config.fromfile(args.config)
+        cfg = read_config(args.config)
         cfg.merge_from_dict(args.cfg_options or {})
         counts = detect(
             args.images,

@@ -11,6 +11,7 @@ import argparse
 
 from mmengine.config import Config, DictAction
 
+from rbdc_mm.checkpoint.plain_config import read_config
 from rbdc_mm.cost import CONVENTION, format_flops
 from rbdc_mm.models.cost_of import image_size_of, model_cost
 
@@ -54,7 +55,7 @@ def schedule_rows(cfg: Config, train_flops: int, num_samples: int | None) -> lis
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     try:
-        cfg = Config.fromfile(args.config)
+        cfg = read_config(args.config)
         cfg.merge_from_dict(args.cfg_options or {})
         cfg.image_size = args.image_size or list(image_size_of(cfg))
         cost = model_cost(cfg)

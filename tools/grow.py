@@ -11,9 +11,10 @@ import argparse
 import sys
 import time
 
-from mmengine import Config, DictAction
+from mmengine import DictAction
 
 from rbdc_mm.checkpoint.grow import grow_checkpoint
+from rbdc_mm.checkpoint.plain_config import read_config
 from rbdc_mm.growth import OPERATORS
 
 FILES = {"norm", "calibrate", "learned"}  # options that are about files: see grow_checkpoint
@@ -58,7 +59,7 @@ def main(argv: list[str] | None = None) -> int:
     started = time.perf_counter()
     try:
         OPERATORS[args.operator].check_options(set(args.options) - FILES)
-        target = Config.fromfile(args.target_config).model if args.target_config else None
+        target = read_config(args.target_config).model if args.target_config else None
         grown = grow_checkpoint(
             args.operator,
             args.parents,

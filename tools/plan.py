@@ -10,8 +10,9 @@ import argparse
 import logging
 import sys
 
-from mmengine import Config, DictAction
+from mmengine import DictAction
 
+from rbdc_mm.checkpoint.plain_config import read_config
 from rbdc_mm.protocol import make_plan
 from rbdc_mm.protocol.launch import apply_options
 from rbdc_mm.protocol.run import num_samples_of
@@ -48,7 +49,7 @@ def main(argv: list[str] | None = None) -> int:
     logging.disable(logging.INFO)  # the models' builders log what they are given
     try:
         cfg = apply_options(
-            Config.fromfile(args.config), config_path=args.config, cfg_options=args.cfg_options
+            read_config(args.config), config_path=args.config, cfg_options=args.cfg_options
         )
         if args.budget is not None and not args.suggest:
             raise ValueError(f"--budget {args.budget} is for --suggest: a protocol has its own")

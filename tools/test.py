@@ -9,9 +9,10 @@ import os
 import sys
 from pathlib import Path
 
-from mmengine import Config, DictAction
+from mmengine import DictAction
 
 from rbdc_mm.checkpoint.files import write_text
+from rbdc_mm.checkpoint.plain_config import read_config
 from rbdc_mm.protocol.launch import apply_options, evaluate
 
 
@@ -35,7 +36,7 @@ def main() -> int:
     os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
     try:
         cfg = apply_options(
-            Config.fromfile(args.config),
+            read_config(args.config),
             config_path=args.config,
             work_dir=args.work_dir,
             launcher=args.launcher,

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from rbdc_mm.arch import Arch
 from rbdc_mm.checkpoint.arch_of import arch_of, is_distilling, plain_model, without_projections
+from rbdc_mm.checkpoint.plain_config import plain_config, read_config
 
 
 @dataclass(frozen=True)
@@ -100,9 +101,9 @@ def read_checkpoint(path: str | Path, config: str | Path | None = None) -> Check
     content = load_file(path)
     meta = content.get("meta") or {}
     if config is not None:
-        cfg = Config.fromfile(config)
+        cfg = read_config(config)
     elif meta.get("cfg"):
-        cfg = Config.fromstring(meta["cfg"], ".py")
+        cfg = plain_config(Config.fromstring(meta["cfg"], ".py"))
         # Errors about this config shall name the checkpoint, not MMEngine's temporary file.
         object.__setattr__(cfg, "_filename", str(path))
     else:

@@ -13,6 +13,7 @@ from pathlib import Path
 from mmengine import Config
 from mmengine.dist import is_main_process
 
+from rbdc_mm.checkpoint.plain_config import read_config
 from rbdc_mm.protocol.dry_run import (
     check_config,
     check_growth,
@@ -39,7 +40,7 @@ def main(args: argparse.Namespace, tables: Callable[[Path], str]) -> int:
         if not Path(args.config).is_file():
             raise FileNotFoundError(f"config {args.config} does not exist (from {Path.cwd()})")
         cfg = apply_options(
-            Config.fromfile(args.config),
+            read_config(args.config),
             config_path=args.config,
             work_dir=args.work_dir,
             amp=args.amp,

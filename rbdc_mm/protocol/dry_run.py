@@ -26,6 +26,7 @@ from torch import nn
 
 from rbdc_mm.arch import Arch, resolve, shapes_of
 from rbdc_mm.checkpoint.arch_of import arch_of, plain_model, unscoped
+from rbdc_mm.checkpoint.plain_config import plain_config
 from rbdc_mm.growth import OPERATORS
 from rbdc_mm.models.cost_of import build_on_meta
 from rbdc_mm.models.teacher_checks import teacher_problems
@@ -45,6 +46,7 @@ def check_config(cfg: Config) -> None:
     Raises:
         Whatever building them raises, with the part's name in front.
     """
+    cfg = plain_config(cfg)
     scope = cfg.get("default_scope", "mmengine")
     if problems := detector_problems(cfg):
         raise ValueError("; ".join(problems))

@@ -9,11 +9,11 @@ from pathlib import Path
 import pandas as pd
 import torch
 from mmdet.structures import DetDataSample
-from mmengine import Config
 from mmengine.analysis import get_model_complexity_info
 from mmengine.hub import get_config
 from mmengine.registry import MODELS, DefaultScope
 
+from rbdc_mm.checkpoint.plain_config import read_config
 from rbdc_mm.cost import SampleCost
 from rbdc_mm.models.cost_of import detector_cost
 
@@ -65,7 +65,7 @@ def coco_row(path: str | Path) -> dict[str, str | float]:
         cfg = get_config(MMDET_ZOO)
     else:
         words = _words(Path(path).stem)
-        cfg = Config.fromfile(path)
+        cfg = read_config(path)
     return words | _numbers(detector_cost(cfg, IMAGE_SIZE))
 
 

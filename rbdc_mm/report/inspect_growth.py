@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from mmengine import Config
 from torch import Tensor, nn
 
 from rbdc_mm.arch import ViTArch
@@ -24,6 +23,7 @@ from rbdc_mm.checkpoint.classifiers import (
 )
 from rbdc_mm.checkpoint.files import Checkpoint, read_checkpoint
 from rbdc_mm.checkpoint.grow import check_target
+from rbdc_mm.checkpoint.plain_config import read_config
 from rbdc_mm.growth import OPERATORS, couple
 from rbdc_mm.growth.calibrate import norm_scales
 from rbdc_mm.growth.exactness import Exactness
@@ -209,7 +209,7 @@ def _images(
         height, width = _size(child)
         x = _random(child, num_images, seed)
         return x, f"{num_images} random normal images of {height} x {width} px (no real data)"
-    cfg = child.cfg if data == CHECKPOINT_DATA else Config.fromfile(data)
+    cfg = child.cfg if data == CHECKPOINT_DATA else read_config(data)
     if not cfg.get("val_dataloader"):
         raise ValueError(f"{cfg.filename}: no val_dataloader to take images from")
     cfg = deepcopy(cfg)
