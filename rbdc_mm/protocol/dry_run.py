@@ -31,6 +31,7 @@ from rbdc_mm.growth import OPERATORS
 from rbdc_mm.models.cost_of import build_on_meta
 from rbdc_mm.models.teacher_checks import teacher_problems
 from rbdc_mm.protocol.plan import Plan
+from rbdc_mm.protocol.seeds import check_seeds
 from rbdc_mm.protocol.starting_points import (
     backbone_misfits,
     detector_problems,
@@ -47,6 +48,7 @@ def check_config(cfg: Config) -> None:
         Whatever building them raises, with the part's name in front.
     """
     cfg = plain_config(cfg)
+    check_seeds(cfg)
     scope = cfg.get("default_scope", "mmengine")
     if problems := detector_problems(cfg):
         raise ValueError("; ".join(problems))

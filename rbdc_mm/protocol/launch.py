@@ -20,6 +20,7 @@ from rbdc_mm.checkpoint.plain_config import plain_config
 from rbdc_mm.data import check_data
 from rbdc_mm.models.cost_of import build_on_meta
 from rbdc_mm.protocol.dry_run import evaluator_problems, missing_checkpoints
+from rbdc_mm.protocol.seeds import check_seeds, take_option
 from rbdc_mm.protocol.store import claim, is_finished, latest_checkpoint
 from rbdc_mm.records import RECORD
 
@@ -36,6 +37,7 @@ def apply_options(
     """Merges command-line options into a config, in the manner of OpenMMLab's tools."""
     if cfg_options:
         cfg.merge_from_dict(dict(cfg_options))
+        take_option(cfg, cfg_options)
     cfg.launcher = launcher
     if work_dir is not None:
         cfg.work_dir = work_dir
@@ -95,6 +97,7 @@ def train(cfg: Config, *, resume: bool | str = False, parents: list[str] | None 
         ValueError: missing data or checkpoints, or a work dir of another config.
     """
     cfg = plain_config(cfg)
+    check_seeds(cfg)
     init_distributed(cfg)
     work_dir = Path(cfg.work_dir)
     own = identity(cfg, parents or [])
