@@ -12,14 +12,14 @@ from rbdc_mm.checkpoint.arch_of import sources_of
 from rbdc_mm.checkpoint.files import load_file
 
 METHOD = "method"  # in a checkpoint's meta: what its run is called, where its config does not say
-RANDOM, UNKNOWN = "random", "checkpoint"
+RANDOM, UNKNOWN = "random", "checkpoint of unknown origin"
 
 
 def method_of(cfg: Config) -> str | None:
     """What a run is called: a classifier as its config says, a detector by its weights.
 
     Those are ``load_from``'s, else the model's ``Pretrained`` ones: called as the run that saved
-    them, by its checkpoint; ``'checkpoint'`` where that does not tell, ``'random'`` without any.
+    them, by its checkpoint; ``UNKNOWN`` where that does not tell, ``'random'`` without any.
     A stage of a protocol that is not its target has its name behind a comma, weights that were
     grown and not trained since their operator.
 
@@ -32,9 +32,23 @@ def method_of(cfg: Config) -> str | None:
     return " + ".join(dict.fromkeys(map(_method_in, sources))) or RANDOM
 
 
-def typed_wrong(cfg: Config, method: str | None) -> bool:
-    """Whether a detector's config calls it by another name."""
-    return _is_detector(cfg) and cfg.get("method") not in (None, method)
+def warnings_of(cfg: Config, method: str | None) -> list[str]:
+    """What is odd about a detector's name and weights, one line each."""
+    if not _is_detector(cfg):
+        return []
+    found = []
+    if cfg.get("method") not in (None, method):
+        found.append(
+            f"method={cfg.method!r} stands in the config, but a detector is called by its "
+            f"weights: recorded as {method!r}"
+        )
+    frozen = cfg.model.get("backbone", {}).get("frozen_stages", -1)
+    if method == RANDOM and frozen >= 0:
+        found.append(
+            f"model.backbone.frozen_stages={frozen} freezes weights that nothing has trained: set "
+            "-1, and norm_eval=False, or give init_cfg a checkpoint"
+        )
+    return found
 
 
 def _is_detector(cfg: Config) -> bool:

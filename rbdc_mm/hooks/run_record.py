@@ -20,7 +20,7 @@ from rbdc_mm.checkpoint.arch_of import (
 from rbdc_mm.checkpoint.canonical import progress_of
 from rbdc_mm.checkpoint.files import load_file, write_checkpoint, write_text
 from rbdc_mm.checkpoint.identity import SETTING, hash_of, setting_hash
-from rbdc_mm.checkpoint.origin import METHOD, method_of, typed_wrong
+from rbdc_mm.checkpoint.origin import METHOD, method_of, warnings_of
 from rbdc_mm.checkpoint.plain_config import plain_config
 from rbdc_mm.hooks.flops_ledger import bare_model, ledger_hook
 from rbdc_mm.hooks.provenance import (
@@ -97,11 +97,8 @@ class RunRecordHook(Hook):
         self._hashes = self._hashed(runner, cfg)
         before = self._resumed or {}
         method = before.get(METHOD) or method_of(cfg)
-        if typed_wrong(cfg, method):
-            runner.logger.warning(
-                f"method={cfg.method!r} stands in the config, but a detector is called by its "
-                f"weights: recorded as {method!r}"
-            )
+        for line in warnings_of(cfg, method):
+            runner.logger.warning(line)
         self._setting = {
             "name": runner.experiment_name,
             "config": config_path(cfg),
