@@ -54,7 +54,7 @@ def check_config(cfg: Config) -> None:
         raise ValueError("; ".join(problems))
     with DefaultScope.overwrite_default_scope(scope):
         with _part("model"):
-            model = build_on_meta(cfg.model, scope)
+            model = build_on_meta(cfg.model, cfg.get("default_scope"))
         with _part("optim_wrapper"):
             optim_wrapper = build_optim_wrapper(model, deepcopy(cfg.optim_wrapper))
         with _part("param_scheduler"):
