@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bad_inputs import BadInput
 from rbdc_mm.__main__ import main
-from rbdc_mm.config_file import read_config
+from rbdc_mm.config import read_config
 
 
 def read(address: str, base: str | None = None) -> Callable[[Path], str]:

@@ -22,7 +22,7 @@ from rbdc_mm.protocol.launch import train
 from rbdc_mm.report.coco_models import MMDET_ZOO, coco_models, coco_row, coco_table
 
 R50 = "mask_rcnn_r50_ckpt_fpn_1x_coco"
-# One config of every recipe: the arms of one differ in the checkpoint alone (see test_configs).
+# One config of every recipe: where the weights come from is an option.
 RECIPES = [
     *(f"mask_rcnn_{backbone}_ckpt_fpn_1x_coco" for backbone in ("r50", "r50_w32")),
     *(f"mask_rcnn_deit_{size}_ckpt_fpn_1x_coco" for size in ("ti", "s", "b")),
@@ -143,7 +143,7 @@ def test_r50_is_mmdets_own():
         trained = [name for name, p in model.named_parameters() if p.requires_grad]
         built.append((str(model), tree, state, trained, options, shapes))
     assert built[0] == built[1]
-    added = {"custom_imports", "num_train_samples", "checkpoint_from", "method", "coco_numbers"}
+    added = {"custom_imports", "num_train_samples", "checkpoint_from", "coco_numbers"}
     _show_the_default_numbers(ours)
     for key in set(ours.keys()) - added - {"default_hooks"}:
         assert plain(ours[key]) == plain(official[key]), key
@@ -180,7 +180,7 @@ def test_other_detectors_take_the_same_backbone(kind):
 
 def test_vit_recipe():
     """AdamW without decay on norms, biases, embeddings; drop path 0.1; steps as mmdet's."""
-    cfg = coco("mask_rcnn_deit_ti_random_fpn_1x_coco")
+    cfg = coco("mask_rcnn_deit_ti_ckpt_fpn_1x_coco")
     with DefaultScope.overwrite_default_scope("mmdet"):
         model = build_on_meta(cfg.model, "mmdet")
         optimizer = build_optim_wrapper(model, cfg.optim_wrapper).optimizer
@@ -191,7 +191,7 @@ def test_vit_recipe():
         assert decays[id(param)] == (0.0 if is_free else 0.05), name
     assert cfg.model.backbone.drop_path_rate == 0.1
     batches = {
-        stem: coco(f"mask_rcnn_deit_b_random_{stem}_coco").auto_scale_lr.base_batch_size
+        stem: coco(f"mask_rcnn_deit_b_ckpt_{stem}_coco").auto_scale_lr.base_batch_size
         for stem in ("fpn_1x", "fpn_ms_3x", "sfp_lsj_100e")
     }
     assert batches == {"fpn_1x": 16, "fpn_ms_3x": 16, "sfp_lsj_100e": 64}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import re
 from collections import defaultdict
@@ -23,7 +22,6 @@ CONFIGS = sorted(
     str(p.relative_to(ROOT)) for p in (ROOT / "configs").rglob("*.py") if p.parent.name != "_base_"
 )
 COCO = [Path(path).stem for path in CONFIGS if path.startswith("configs/coco/")]
-ARMS = ("scratch", "rbdc", "com_pt", "random", "ckpt")
 _COSTS: dict[str, int] = {}  # of the recipes built so far: arms share one, and one test of it
 
 
@@ -53,7 +51,7 @@ def test_config_builds(path, capsys):
         said = "all (couplings|growth steps) fit" if "protocol" in cfg else "builds"
         assert re.search(said, out)
         _COSTS[text] = training_flops(cfg)
-    assert cfg.method in METHODS
+    assert cfg.get("method", "random") in METHODS
     header = Path(path).read_text().split("\n_base_")[0]
     assert f"configs/{path.removeprefix('configs/')}" in header  # the command that runs it
     for key in ("Needs", "Costs", "Expect"):
@@ -83,48 +81,27 @@ def test_pretraining_arms_share_one_recipe(name):
     assert recipe(scratch) == recipe(rbdc)
 
 
-def test_detectors_share_one_recipe():
-    """All arms of a detector, a backbone and a schedule differ in the checkpoint alone."""
-    families = defaultdict(dict)
+def test_a_detector_has_one_config_a_recipe():
+    """Whose weights it starts from is an option, and what it is called by."""
+    families = defaultdict(list)
     for stem in COCO:
-        arm = next(arm for arm in ARMS if f"_{arm}_" in stem)
-        families[stem.replace(f"_{arm}_", "_")][arm] = Config.fromfile(f"configs/coco/{stem}.py")
-    whole = [family for family in families if family.startswith("mask_rcnn")]
-    assert len(whole) == 9 and all(set(families[family]) == set(ARMS) for family in whole)
-    for family, arms in families.items():
-        if "r50" in family and "random" in arms:
-            # untrained weights cannot be frozen, untrained BN statistics not be kept
-            backbone = arms["random"].model.backbone
-            assert (backbone.frozen_stages, backbone.norm_eval) == (-1, False)
-            backbone.update(frozen_stages=1, norm_eval=True)
-        assert len({recipe(cfg) for cfg in arms.values()}) == 1, family
-        for arm, cfg in arms.items():
-            assert cfg.method == {"ckpt": "checkpoint"}.get(arm, arm)
-            assert (cfg.model.backbone.init_cfg is None) == (arm == "random")
+        cfg = Config.fromfile(f"configs/coco/{stem}.py")
+        families[recipe(cfg)].append(stem)
+        assert "method" not in cfg and cfg.model.backbone.init_cfg.type == "Pretrained"
+    named = ["mask_rcnn_deit_b_ckpt_fpn_1x_coco", "mask_rcnn_deit_b_rbdc_fpn_1x_coco"]
+    assert [stems for stems in families.values() if len(stems) > 1] == [named]
+    assert sum(stems[0].startswith("mask_rcnn") for stems in families.values()) == 9
 
 
-@functools.cache
-def stages_of(path: str) -> dict:
-    plan = make_plan(Config.fromfile(path))
-    return {stage.name: stage for stage in plan.stages}
-
-
-@pytest.mark.parametrize("stem", [s for s in COCO if "_random_" not in s and "_ckpt_" not in s])
+@pytest.mark.parametrize("stem", [s for s in COCO if "_ckpt_" not in s])
 def test_backbones_come_from_what_makes_them(stem):
     """The named command makes the named file, and it holds a backbone of the detector's width."""
     cfg = Config.fromfile(f"configs/coco/{stem}.py")
     (source,) = re.findall(r"configs/\S+\.py", cfg.checkpoint_from)
     made = Config.fromfile(source)
     root, work_dir, *stage, _ = Path(cfg.model.backbone.init_cfg.checkpoint).parts
-    assert (root, work_dir, made.method) == ("work_dirs", Path(source).stem, cfg.method)
-    backbone = made.model.backbone
-    if cfg.method == "com_pt":
-        arch = stages_of(source)[stage[0]].arch
-        width = getattr(arch, "embed_dims", None) or arch.base_channels
-    else:
-        assert stage == ([] if cfg.method == "scratch" else ["target"])
-        width = _width(backbone)
-    assert width == _width(cfg.model.backbone)
+    assert (root, work_dir, *stage) == ("work_dirs", Path(source).stem, "target")
+    assert _width(made.model.backbone) == _width(cfg.model.backbone)
     header = Path(f"configs/coco/{stem}.py").read_text().split("\n_base_")[0]
     assert f"`{cfg.checkpoint_from}`" in header
     assert cfg.model.backbone.init_cfg.checkpoint in header

@@ -22,7 +22,7 @@ ROOMS = (
     "growth",
     "cost",
     "ops",
-    "config_file",
+    "config",
     "registry",
     "checkpoint",
     "models",

@@ -16,7 +16,7 @@ from mmengine import Config
 
 import rbdc_mm
 from conftest import ROOT
-from rbdc_mm.config_file import read_config
+from rbdc_mm.config import read_config
 from rbdc_mm.home import names, path_of
 
 FLOOR = re.compile(r"([\w-]+)>=([\w.]+)")

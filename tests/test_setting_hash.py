@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import json
 import shutil
 from pathlib import Path
 
@@ -9,7 +11,12 @@ import pytest
 import torch
 from mmengine import Config
 
+import rbdc_mm.checkpoint.identity
 from rbdc_mm.checkpoint.identity import SETTING, setting_hash
+from rbdc_mm.hooks.provenance import sees_batch
+from rbdc_mm.models.cost_of import build_on_meta
+from rbdc_mm.protocol.launch import apply_options, train
+from tiny_runs import tiny_config
 
 
 @pytest.fixture
@@ -107,3 +114,183 @@ def test_stages_of_two_seeds_share_their_hashes():
     # siblings differ in their names
     assert len(first) == 4 and first == hashes(1)
     assert not set(first) & set(hashes(0, **{"protocol.share": "seed"}))
+
+
+@pytest.fixture(scope="module")
+def real():
+    """A config that runs, with types that have defaults."""
+    return Config.fromfile("configs/tiny/deit_b_scratch_digits.py")
+
+
+def changed(cfg: Config, options: dict, **more) -> str:
+    cfg = copy.deepcopy(cfg)
+    cfg.merge_from_dict(options)
+    return setting_hash(cfg, **more)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"optim_wrapper.optimizer.betas": [0.9, 0.999]},  # AdamW's, a list for a tuple
+        {"optim_wrapper.accumulative_counts": 1},
+        {"optim_wrapper.type": "mmengine.OptimWrapper", "model.type": "mmpretrain.ImageClassifier"},
+        {"optim_wrapper.optimizer.type": "torch.optim.AdamW"},
+        {"optim_wrapper.clip_grad.max_norm": 5},
+        {"train_cfg.max_epochs": 32.0, "train_cfg.type": "EpochBasedTrainLoop"},
+        {"train_cfg.by_epoch": True, "val_cfg.type": "ValLoop", "val_cfg.fp16": False},
+        {"model.backbone.in_channels": 3, "model.backbone.qkv_bias": True},
+        {"train_dataloader.drop_last": False, "train_dataloader.sampler.shuffle": True},
+        {"train_dataloader.prefetch_factor": 4, "train_dataloader.pin_memory": True},
+        {"train_dataloader.collate_fn": dict(type="default_collate")},
+        {"train_dataloader.dataset.data_root": "/mnt/b/digits/"},
+        {"train_dataloader.dataset.pipeline.0.backend_args": dict(backend="petrel")},
+        {"randomness": dict(seed=7, deterministic=False, diff_rank_seed=False)},
+        {"randomness.seed": None},
+        {"load_from": None, "resume": True, "launcher": "pytorch", "log_level": "ERROR"},
+        {"test_dataloader.batch_size": 1, "test_evaluator.topk": (1,), "test_cfg.fp16": True},
+        {"train_pipeline": [], "dataset_type": "a variable", "image_size": 32},
+        {"default_hooks.logger.interval": 1, "default_hooks.checkpoint.interval": 2},
+        {"default_hooks.param_scheduler": dict(type="ParamSchedulerHook")},
+        {"auto_scale_lr": dict(enable=False, base_batch_size=7)},
+        {"auto_scale_lr": dict(enable=True, base_batch_size=64)},  # which it is: scaled by 1
+        {"auto_scale_lr": dict(enable=True, base_batch_size=192),
+         "optim_wrapper.optimizer.lr": 6e-3},
+        {"method": "another name", "checkpoint_from": "somewhere"},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_spelling_and_what_only_looks_on_do_not_count(real, options):
+    assert changed(real, options) == setting_hash(real)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"optim_wrapper.type": "AmpOptimWrapper", "optim_wrapper.loss_scale": "dynamic"},  # --amp
+        {"optim_wrapper.optimizer.lr": 1e-3},
+        {"optim_wrapper.optimizer.betas": (0.9, 0.99)},
+        {"optim_wrapper.accumulative_counts": 2},
+        {"optim_wrapper.accumulative_counts": 2, "train_dataloader.batch_size": 32},
+        {"optim_wrapper.paramwise_cfg.norm_decay_mult": 1.0},
+        {"auto_scale_lr.enable": True},  # 64 of 1024
+        {"custom_hooks": []},  # no EMA
+        {"custom_hooks.0.momentum": 0.01},
+        {"default_hooks.param_scheduler": None},
+        {"default_hooks.epoch_seed": None},
+        {"param_scheduler": []},
+        {"param_scheduler.1.eta_min": "1e-05"},  # a string is no number
+        {"randomness.deterministic": True},
+        {"randomness.diff_rank_seed": True},
+        {"model.backbone.init_cfg": dict(type="Pretrained", checkpoint="https://zoo/a.pth")},
+        {"load_from": "https://zoo/a.pth"},
+        {"load_from": "https://zoo/b"},
+        {"sync_bn": "torch"},
+        {"train_dataloader.dataset.pipeline.0.to_float32": True},
+        {"val_dataloader.dataset.data_prefix": "train"},
+        {"train_cfg.max_epochs": 33},
+    ],
+    ids=str,
+)
+def test_what_changes_the_optimisation_counts(real, options):
+    assert changed(real, options) != setting_hash(real)
+
+
+def test_no_two_changes_have_one_hash(real):
+    rates = [{"optim_wrapper.optimizer.lr": lr} for lr in (1e-3, 1e-2)]
+    scaled = [{"auto_scale_lr": dict(enable=True, base_batch_size=n)} for n in (32, 1024)]
+    loads = [{"load_from": f"https://zoo/{name}"} for name in "ab"]
+    hashes = [changed(real, options) for options in [*rates, *scaled, *loads]]
+    assert len(set(hashes)) == len(hashes)
+
+
+def test_amp_with_its_defaults_is_amp(real):
+    """As ``--amp`` and as a config write it."""
+    amp = {"optim_wrapper.type": "AmpOptimWrapper"}
+    by_tool = apply_options(copy.deepcopy(real), config_path="a.py", work_dir="a", amp=True)
+    assert setting_hash(by_tool) == changed(real, amp)
+    assert changed(real, amp | {"optim_wrapper.dtype": "bfloat16"}) != changed(real, amp)
+
+
+def test_the_order_of_keys_does_not_count(real):
+    def turned(value):
+        if isinstance(value, dict):
+            return {key: turned(value[key]) for key in reversed(value)}
+        return [turned(v) for v in value] if isinstance(value, list | tuple) else value
+
+    assert setting_hash(Config(turned(real.to_dict()))) == setting_hash(real)
+
+
+def test_ranks_count_as_far_as_they_cut_the_batch(real, monkeypatch):
+    """16 ranks x 64 are 8 x 128 where no image sees another; BatchNorm sees a rank's."""
+
+    def on(num_ranks: int, batch: int, **more) -> str:
+        monkeypatch.setattr(rbdc_mm.checkpoint.identity, "get_world_size", lambda: num_ranks)
+        return changed(real, {"train_dataloader.batch_size": batch}, **more)
+
+    assert (
+        on(16, 64, sees_batch=False)
+        == on(8, 128, sees_batch=False)
+        == on(1, 1024, sees_batch=False)
+    )
+    assert on(8, 64, sees_batch=False) != on(16, 64, sees_batch=False)
+    assert len({on(16, 64), on(8, 128), on(1, 1024)}) == 3
+    # by the global batch the rate is scaled
+    monkeypatch.setattr(rbdc_mm.checkpoint.identity, "get_world_size", lambda: 16)
+    scaled = {"auto_scale_lr.enable": True}
+    assert changed(real, scaled, sees_batch=False) == on(16, 64, sees_batch=False)
+
+
+def test_which_models_see_the_batch_of_a_rank():
+    def sees(name: str, scope: str = "mmpretrain", **options) -> bool:
+        cfg = Config.fromfile(f"configs/tiny/{name}.py")
+        cfg.merge_from_dict(options)
+        return sees_batch(build_on_meta(cfg.model, scope), cfg)
+
+    assert not sees("deit_b_scratch_digits") and sees("resnet18_scratch_digits")
+    assert not sees(
+        "resnet18_scratch_digits",
+        **{"model.backbone.norm_eval": True, "model.backbone.frozen_stages": 4},
+    )
+    assert sees("mask_rcnn_deit_b_random_digit_scenes", "mmdet")  # losses by a rank's boxes
+
+
+def test_how_far_a_source_was_counts(tmp_path):
+    def at(epoch: int, name: str) -> str:
+        path = tmp_path / f"{name}.pth"
+        meta = {SETTING: "scratch", "epoch": epoch, "iter": 10 * epoch}
+        torch.save({"meta": meta, "state_dict": {}}, path)
+        return loading(str(path))
+
+    assert at(4, "a") == at(4, "b") != at(8, "c")
+
+
+def test_weights_of_any_name_count_by_what_they_are(tmp_path):
+    for name, content in (("a.bin", b"one"), ("b.safetensors", b"one"), ("c", b"two")):
+        (tmp_path / name).write_bytes(content)
+    a, b, c = (loading(str(tmp_path / name)) for name in ("a.bin", "b.safetensors", "c"))
+    assert a == b != c
+
+
+def test_a_run_resumed_as_another_is_another(digits, tmp_path):
+    """More epochs from a checkpoint, or other weights at its start: the hash says so, and keeps."""
+
+    def hash_in(name: str) -> str:
+        return json.loads((tmp_path / name / "run.json").read_text())["config_hash"]
+
+    def run(name: str, epochs: int, resume: str | bool = False, **options) -> str:
+        cfg = tiny_config(digits, tmp_path / name, epochs=epochs)
+        cfg.param_scheduler, cfg.val_dataloader.dataset.indices = None, 4
+        cfg.train_dataloader.dataset.indices, cfg.num_train_samples = 4, 4
+        cfg.merge_from_dict(options)
+        train(cfg, resume=resume)
+        return hash_in(name)
+
+    alone = run("a", 1)
+    assert run("b", 2) != alone
+    longer = run("c", 2, resume=str(tmp_path / "a/epoch_1.pth"))
+    assert longer not in (alone, hash_in("b"))
+    assert run("d", 2, resume=str(tmp_path / "b/epoch_1.pth")) == hash_in("b")
+    started = run("e", 1, load_from=str(tmp_path / "a/final.pth"))
+    assert started != alone
+    (tmp_path / "e" / "final.pth").unlink()
+    assert run("e", 1, resume=True, load_from=str(tmp_path / "a/final.pth")) == started

@@ -76,7 +76,7 @@ def backbone_checkpoint(name: str, path: Path) -> Ledger:
 def test_detector_twin_trains(name, digit_scenes, tmp_path):
     cfg = Config.fromfile(f"configs/tiny/{name}.py")
     ledger = None
-    if cfg.method != "random":
+    if cfg.model.backbone.init_cfg is not None:
         source = Path(cfg.model.backbone.init_cfg.checkpoint).parts[1]
         ledger = backbone_checkpoint(source, tmp_path / "backbone.pth")
         cfg.model.backbone.init_cfg.checkpoint = str(tmp_path / "backbone.pth")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mmengine import DictAction
 
-from rbdc_mm.config_file import read_config
+from rbdc_mm.config import read_config
 from rbdc_mm.report.browse import browse
 
 

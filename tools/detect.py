@@ -9,7 +9,7 @@ import sys
 
 from mmengine import DictAction
 
-from rbdc_mm.config_file import read_config
+from rbdc_mm.config import read_config
 from rbdc_mm.report.detect import detect
 
 

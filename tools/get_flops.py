@@ -11,7 +11,7 @@ import argparse
 
 from mmengine.config import Config, DictAction
 
-from rbdc_mm.config_file import read_config
+from rbdc_mm.config import read_config
 from rbdc_mm.cost import CONVENTION, format_flops
 from rbdc_mm.models.cost_of import image_size_of, model_cost
 

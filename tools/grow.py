@@ -14,7 +14,7 @@ import time
 from mmengine import DictAction
 
 from rbdc_mm.checkpoint.grow import grow_checkpoint
-from rbdc_mm.config_file import read_config
+from rbdc_mm.config import read_config
 from rbdc_mm.growth import OPERATORS
 
 FILES = {"norm", "calibrate", "learned"}  # options that are about files: see grow_checkpoint

@@ -12,7 +12,7 @@ import sys
 
 from mmengine import DictAction
 
-from rbdc_mm.config_file import read_config
+from rbdc_mm.config import read_config
 from rbdc_mm.protocol import make_plan
 from rbdc_mm.protocol.launch import apply_options
 from rbdc_mm.protocol.run import num_samples_of

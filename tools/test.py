@@ -12,7 +12,7 @@ from pathlib import Path
 from mmengine import DictAction
 
 from rbdc_mm.checkpoint.files import write_text
-from rbdc_mm.config_file import read_config
+from rbdc_mm.config import read_config
 from rbdc_mm.protocol.launch import apply_options, evaluate
 
 

@@ -6,7 +6,6 @@
 # Expect: not run
 _base_ = ["mmdet::_base_/models/cascade-mask-rcnn_r50_fpn.py", "../_base_/coco_1x.py"]
 
-method = "rbdc"
 checkpoint_from = "tools/dist_train.sh configs/rbdc/resnet50_rbdc_in1k.py 8"
 model = dict(
     backbone=dict(

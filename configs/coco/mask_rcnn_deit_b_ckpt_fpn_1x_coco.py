@@ -6,5 +6,3 @@
 # Expect: not run; plain DeiT-B in Mask R-CNN 1x is published at box/mask AP 42.9 / 39.4 (arXiv
 #         2205.08534)
 _base_ = ["../_base_/mask_rcnn_deit_b.py", "../_base_/coco_vit_1x.py"]
-
-method = "checkpoint"

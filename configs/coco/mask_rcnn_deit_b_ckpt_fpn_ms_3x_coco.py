@@ -7,5 +7,3 @@
 # Expect: not run; plain DeiT-B in Mask R-CNN 3x, multi-scale, is published at box/mask AP 45.8 /
 #         41.3 (arXiv 2205.08534)
 _base_ = ["../_base_/mask_rcnn_deit_b.py", "../_base_/coco_vit_ms_3x.py"]
-
-method = "checkpoint"

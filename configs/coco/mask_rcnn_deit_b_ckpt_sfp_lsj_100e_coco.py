@@ -7,5 +7,3 @@
 # Expect: not run; published at box/mask AP for ViT-B with a long LSJ schedule (arXiv 2111.06377,
 #         Table 4): supervised 47.9 / 42.9, MAE 50.3 / 44.9
 _base_ = ["../_base_/mask_rcnn_deit_b_sfp.py", "../_base_/coco_vit_lsj_100e.py"]
-
-method = "checkpoint"

@@ -5,8 +5,7 @@
 # Costs: 5.889 EFLOPs of training (tools/get_flops.py); hours on GPUs not measured
 # Expect: not run; plain DeiT-B in Mask R-CNN 1x is published at box/mask AP 42.9 / 39.4 (arXiv
 #         2205.08534)
-_base_ = ["../_base_/mask_rcnn_deit_b.py", "../_base_/coco_vit_1x.py"]
+_base_ = ["./mask_rcnn_deit_b_ckpt_fpn_1x_coco.py"]
 
-method = "rbdc"
 checkpoint_from = "tools/dist_train.sh configs/rbdc/deit_b_rbdc_in1k.py 16"
 model = dict(backbone=dict(init_cfg=dict(checkpoint="work_dirs/deit_b_rbdc_in1k/target/final.pth")))

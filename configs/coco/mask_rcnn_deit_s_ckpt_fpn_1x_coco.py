@@ -6,5 +6,3 @@
 # Expect: not run; plain DeiT-S in Mask R-CNN 1x is published at box/mask AP 40.2 / 37.1 (arXiv
 #         2205.08534)
 _base_ = ["../_base_/mask_rcnn_deit_s.py", "../_base_/coco_vit_1x.py"]
-
-method = "checkpoint"

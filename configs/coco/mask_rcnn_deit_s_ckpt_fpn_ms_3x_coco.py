@@ -7,5 +7,3 @@
 # Expect: not run; plain DeiT-S in Mask R-CNN 3x, multi-scale, is published at box/mask AP 44.0 /
 #         39.9 (arXiv 2205.08534)
 _base_ = ["../_base_/mask_rcnn_deit_s.py", "../_base_/coco_vit_ms_3x.py"]
-
-method = "checkpoint"

@@ -7,5 +7,3 @@
 # Expect: not run; plain DeiT-Ti in Mask R-CNN 3x, multi-scale, is published at box/mask AP 40.2 /
 #         37.0 (arXiv 2205.08534)
 _base_ = ["../_base_/mask_rcnn_deit_ti.py", "../_base_/coco_vit_ms_3x.py"]
-
-method = "checkpoint"

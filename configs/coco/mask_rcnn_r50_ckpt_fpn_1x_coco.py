@@ -6,5 +6,3 @@
 # Expect: not run; with the torchvision backbone mmdet publishes box/mask AP 38.2 / 34.7, with
 #         rsb-a1 and a tuned recipe 41.2 / 38.2
 _base_ = ["../_base_/mask_rcnn_r50.py", "../_base_/coco_1x.py"]
-
-method = "checkpoint"

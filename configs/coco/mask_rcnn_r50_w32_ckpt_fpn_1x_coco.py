@@ -7,5 +7,3 @@
 # Costs: 1.665 EFLOPs of training (tools/get_flops.py); hours on GPUs not measured
 # Expect: not run
 _base_ = ["../_base_/mask_rcnn_r50_w32.py", "../_base_/coco_1x.py"]
-
-method = "checkpoint"

@@ -11,7 +11,6 @@ _base_ = [
     "../_base_/deit_b_rbdc_parts.py",
 ]
 
-method = "rbdc"
 checkpoint_from = "tools/dist_train.sh configs/rbdc/deit_b_rbdc_in1k.py 16"
 model = dict(
     backbone={{_base_.deit_b_backbone}},

@@ -10,7 +10,6 @@ _base_ = [
     "../_base_/coco_schedule_1x.py",
 ]
 
-method = "rbdc"
 checkpoint_from = "tools/dist_train.sh configs/rbdc/resnet50_rbdc_in1k.py 8"
 model = dict(
     backbone=dict(

@@ -5,5 +5,4 @@
 # Expect: not measured; the tests run it for a few steps
 _base_ = ["../_base_/mask_rcnn_vit_digit_scenes.py"]
 
-method = "random"
 model = dict(backbone=dict(init_cfg=None))

@@ -7,6 +7,5 @@
 # Expect: not measured; the tests run it for a few steps
 _base_ = ["../_base_/mask_rcnn_vit_digit_scenes.py"]
 
-method = "scratch"
 checkpoint_from = "tools/train.py configs/tiny/deit_b_scratch_digits.py"
 model = dict(backbone=dict(init_cfg=dict(checkpoint="work_dirs/deit_b_scratch_digits/final.pth")))

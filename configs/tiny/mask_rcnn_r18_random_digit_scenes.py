@@ -5,5 +5,4 @@
 # Expect: results/tiny_cpu/detectors/ has what `tools/study.py detectors` measured
 _base_ = ["../_base_/mask_rcnn_digit_scenes.py"]
 
-method = "random"
 model = dict(backbone=dict(init_cfg=None))

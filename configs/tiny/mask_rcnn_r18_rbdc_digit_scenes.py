@@ -7,7 +7,6 @@
 # Expect: results/tiny_cpu/detectors/ has what `tools/study.py detectors` measured
 _base_ = ["../_base_/mask_rcnn_digit_scenes.py"]
 
-method = "rbdc"
 checkpoint_from = "tools/train.py configs/tiny/resnet18_rbdc_digits.py"
 model = dict(
     backbone=dict(init_cfg=dict(checkpoint="work_dirs/resnet18_rbdc_digits/target/final.pth"))

@@ -7,7 +7,6 @@
 # Expect: not measured; the tests run it for a few steps
 _base_ = ["../_base_/mask_rcnn_r50_digit_scenes.py"]
 
-method = "rbdc"
 checkpoint_from = "tools/train.py configs/tiny/resnet50_rbdc_digits.py"
 model = dict(
     backbone=dict(

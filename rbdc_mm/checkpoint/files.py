@@ -17,7 +17,7 @@ from torch import Tensor
 
 from rbdc_mm.arch import Arch
 from rbdc_mm.checkpoint.arch_of import arch_of, is_distilling, plain_model, without_projections
-from rbdc_mm.config_file import read_config
+from rbdc_mm.config import plain_config, read_config
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def read_checkpoint(path: str | Path, config: str | Path | None = None) -> Check
     if config is not None:
         cfg = read_config(config)
     elif meta.get("cfg"):
-        cfg = Config.fromstring(meta["cfg"], ".py")
+        cfg = plain_config(Config.fromstring(meta["cfg"], ".py"))
         # Errors about this config shall name the checkpoint, not MMEngine's temporary file.
         object.__setattr__(cfg, "_filename", str(path))
     else:

@@ -5,20 +5,20 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from mmengine import Config
+from mmengine.dist import get_world_size
 
-from rbdc_mm.checkpoint.files import hash_of_file, load_file
+from rbdc_mm.checkpoint.canonical import SETTING, canonical
+from rbdc_mm.config import plain_config
 
-SETTING = "setting"  # in a checkpoint's meta: the hash of its run's setting
+__all__ = ["SETTING", "hash_of", "identity", "setting_hash"]
 
 # What changes neither what is learned nor what it costs.
 _FREE = {
     "work_dir", "resume", "launcher", "env_cfg", "log_level", "visualizer", "vis_backends",
     "log_processor", "experiment_name", "model_wrapper_cfg", "custom_imports", "default_scope",
-    "auto_scale_lr",
 }  # fmt: skip
 _FREE_HOOKS = {"logger", "checkpoint", "visualization", "timer", "record"}
 _GROWN_FROM = {"parents", "learned"}
@@ -36,8 +36,10 @@ def identity(cfg: Config, parents: Sequence[str] = ()) -> dict[str, Any]:
         cfg: a plain config.
         parents: hashes of all that a protocol's stage starts or learns from.
     """
-    content = json.loads(json.dumps(cfg._cfg_dict.to_dict(), default=str))
+    content = json.loads(json.dumps(plain_config(cfg).to_dict(), default=str))
     content = {key: value for key, value in content.items() if key not in _FREE}
+    if not (content.get("auto_scale_lr") or {}).get("enable"):
+        content.pop("auto_scale_lr", None)
     hooks = content.get("default_hooks") or {}
     content["default_hooks"] = {k: v for k, v in hooks.items() if k not in _FREE_HOOKS}
     for name in ("train_dataloader", "val_dataloader", "test_dataloader"):
@@ -58,47 +60,18 @@ def hash_of(identity: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
 
 
-def setting_hash(cfg: Config) -> str:
+def setting_hash(cfg: Config, *, sees_batch: bool = True) -> str:
     """Hex SHA-256 of what runs have in common that differ in seeds, and in places, alone.
 
-    Where data lie does not count. A checkpoint that the run starts or learns from counts as the
-    setting of the run that saved it (see ``SETTING``); one that does not know that, as its content;
-    one that is no file here, as its name.
+    See ``canonical``. A checkpoint that the run starts or learns from counts as the setting of the
+    run that saved it (see ``SETTING``) and how far that was; one that does not know that, as its
+    content; one that is no file here, as its name.
 
     Args:
-        cfg: a plain config, before ``load_from`` is set to resume the run itself.
+        cfg: a whole config, before ``load_from`` is set to resume the run itself.
+        sees_batch: whether it matters how the global batch is cut into those of the ranks.
     """
-    content = identity(cfg)["config"]
-    content["randomness"] = {"seed": None, **(content.get("randomness") or {})}
-    content["grown_from"] = [
-        hook.get(key) for hook in cfg.get("custom_hooks") or () if _is_growth(hook)
-        for key in sorted(_GROWN_FROM)
-    ]  # fmt: skip
-    return hash_of(_without_seeds_and_places(content))
-
-
-def _without_seeds_and_places(value: Any, key: str = "") -> Any:
-    if key == "seed":
-        return "any"
-    if isinstance(value, Mapping):
-        return {k: _without_seeds_and_places(v, k) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        same = [value.index(v) for v in value if _is_weights(v)]  # one parent twice is not two
-        return [*(_without_seeds_and_places(v) for v in value), *same]
-    if _is_weights(value):
-        return _setting_of(Path(value))
-    return Path(value).name if key in ("data_root", "ann_file") and value else value
-
-
-def _is_weights(value: Any) -> bool:
-    return isinstance(value, str) and value.endswith(".pth")
-
-
-def _setting_of(path: Path) -> str:
-    if not path.is_file():
-        return str(path)
-    meta = load_file(path).get("meta") or {}
-    return meta.get(SETTING) or hash_of_file(path)
+    return hash_of(canonical(cfg, get_world_size(), sees_batch))
 
 
 def _is_growth(hook: Mapping[str, Any]) -> bool:

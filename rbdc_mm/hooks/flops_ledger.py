@@ -16,6 +16,7 @@ from torch import nn
 from rbdc_mm.checkpoint.arch_of import is_distilling, plain_model, sources_of, teachers_of
 from rbdc_mm.checkpoint.files import load_file, read_checkpoint
 from rbdc_mm.checkpoint.ledgers import ledger_in, unknown_ledger
+from rbdc_mm.config import plain_config
 from rbdc_mm.cost import Ledger, SampleCost, format_flops
 from rbdc_mm.hooks.cost_scalars import note_evaluation, note_spent
 from rbdc_mm.models.cost_of import image_size_of, model_cost, teacher_forward_flops
@@ -76,22 +77,23 @@ class FLOPsLedgerHook(Hook):
         """Opens the ledger and counts the model."""
         if "model" not in runner.cfg:
             raise ValueError("FLOPsLedgerHook needs a Runner made from a config with 'model'")
-        planned, found = runner.cfg.get("num_train_samples"), len(runner.train_dataloader.dataset)
-        if runner.cfg.get("stage") and planned not in (None, found):
+        cfg = plain_config(runner.cfg)
+        planned, found = cfg.get("num_train_samples"), len(runner.train_dataloader.dataset)
+        if cfg.get("stage") and planned not in (None, found):
             raise ValueError(
                 f"the protocol's plan counts with num_train_samples={planned}, the training data "
                 f"set has {found}: set num_train_samples in the config to it"
             )
         if self.ledger is None:
             # What is loaded overrides what the model starts from, but not what it learns from.
-            paths = (teachers_of if self._loaded else sources_of)(runner.cfg.model)
+            paths = (teachers_of if self._loaded else sources_of)(cfg.model)
             parents = [_source(path) for path in dict.fromkeys(paths)]
             if self._loaded:
                 parents.insert(0, self._loaded)
             run_id = [f"{runner.experiment_name}-{uuid4().hex[:8]}"]
             broadcast_object_list(run_id)
             self.ledger = Ledger.new(run_id[0], runner.experiment_name, parents)
-        self._count(runner.cfg, _is_operator(bare_model(runner)))
+        self._count(cfg, _is_operator(bare_model(runner)))
         flops = self.training_cost.train_flops + self.teacher_flops
         runner.logger.info(
             f"ledger: training costs {format_flops(flops)} a sample, "

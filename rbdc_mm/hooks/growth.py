@@ -12,6 +12,7 @@ from mmengine.runner import Runner, find_latest_checkpoint
 
 from rbdc_mm.checkpoint.arch_of import arch_of
 from rbdc_mm.checkpoint.grow import grow_checkpoint
+from rbdc_mm.config import plain_config
 from rbdc_mm.growth import OPERATORS
 from rbdc_mm.registry import HOOKS
 
@@ -56,7 +57,7 @@ class GrowthHook(Hook):
             return
         out = Path(runner.work_dir) / "grown.pth"
         if is_main_process():
-            model = runner.cfg.model
+            model = plain_config(runner.cfg).model
             norm = "block" if getattr(arch_of(model), "norm_blocks", ()) else "layer"
             options = {"seed": runner.seed, **self.options}
             grown = grow_checkpoint(

@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from mmengine import Config
 from mmengine.dist import get_world_size
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 import rbdc_mm
 from rbdc_mm.arch import Arch, ViTArch
@@ -103,6 +105,33 @@ def num_classes(cfg: Config) -> int | None:
         if head:
             return head["num_classes"]
     return None
+
+
+def dataset_of(cfg: Config) -> str:
+    """The data set that is trained on; of several that are joined, the first."""
+    dataset = cfg.train_dataloader.dataset
+    while inner := dataset.get("dataset") or (dataset.get("datasets") or [None])[0]:
+        dataset = inner
+    return f"{unscoped(dataset.type)}:{Path(dataset.get('data_root') or '').name}"
+
+
+def sees_batch(model: nn.Module, cfg: Config) -> bool:
+    """Whether it matters how a global batch is cut into those of the ranks.
+
+    Not where each image has its own loss and its own statistics: in a classifier without
+    BatchNorm, or with a frozen or synchronised one. What each rank draws for its own images (mixup)
+    is noise, as a seed is. Detectors divide losses by what a rank's images hold.
+    """
+    if unscoped(cfg.model.type) not in ("ImageClassifier", "FeatureDistillationClassifier"):
+        return True
+    training = model.training
+    model.train()  # which is where models freeze their statistics
+    found = any(
+        isinstance(m, _BatchNorm) and not isinstance(m, nn.SyncBatchNorm) and m.training
+        for m in model.modules()
+    )
+    model.train(training)
+    return found
 
 
 def operator_of(cfg: Config) -> str | None:

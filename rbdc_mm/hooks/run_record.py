@@ -17,22 +17,29 @@ from rbdc_mm.checkpoint.arch_of import (
     unscoped,
     without_projections,
 )
+from rbdc_mm.checkpoint.canonical import progress_of
 from rbdc_mm.checkpoint.files import load_file, write_checkpoint, write_text
-from rbdc_mm.checkpoint.identity import SETTING, setting_hash
-from rbdc_mm.hooks.flops_ledger import ledger_hook
+from rbdc_mm.checkpoint.identity import SETTING, hash_of, setting_hash
+from rbdc_mm.checkpoint.origin import METHOD, method_of, warnings_of
+from rbdc_mm.config import plain_config
+from rbdc_mm.hooks.flops_ledger import bare_model, ledger_hook
 from rbdc_mm.hooks.provenance import (
     architecture,
     code_state,
     config_path,
+    dataset_of,
     device,
     num_classes,
     operator_of,
+    sees_batch,
     versions,
 )
 from rbdc_mm.hooks.resources import ResourceMeter, Resources, added
 from rbdc_mm.ops.install import ops_state
 from rbdc_mm.records import FINAL, RECORD, SCHEMA
 from rbdc_mm.registry import HOOKS
+
+_GOING_ON = "setting_but_start"  # in a checkpoint's meta: the same without what the run began from
 
 
 @HOOKS.register_module()
@@ -58,12 +65,13 @@ class RunRecordHook(Hook):
         self._meter: ResourceMeter | None = None
         self._earlier: Resources | None = None  # what attempts before this one took
         self._setting: dict[str, Any] = {}
-        self._resumed_hash: str | None = None
+        self._hashes: dict[str, str] = {}
+        self._resumed: dict[str, Any] | None = None
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Remembers a resumed run's setting: its config now loads its own checkpoint."""
+        """Remembers what a resumed run was: its config now loads its own checkpoint."""
         if runner._resume:
-            self._resumed_hash = (checkpoint.get("meta") or {}).get(SETTING)
+            self._resumed = checkpoint.get("meta") or {}
 
     def before_train(self, runner: Runner) -> None:
         """Takes over the record of the run that is resumed."""
@@ -86,16 +94,21 @@ class RunRecordHook(Hook):
                 ledger.add_eval(1, max(0, noted - ledger.own.eval_flops))
             self.history = {k: v for k, v in earlier[0]["history"].items() if int(k) <= done}
             self.spent = {k: v for k, v in earlier[0].get("spent", {}).items() if int(k) <= done}
-        cfg = runner.cfg
+        cfg = plain_config(runner.cfg)
+        self._hashes = self._hashed(runner, cfg)
+        before = self._resumed or {}
+        method = before.get(METHOD) or method_of(cfg)
+        for line in warnings_of(cfg, method):
+            runner.logger.warning(line)
         self._setting = {
             "name": runner.experiment_name,
             "config": config_path(cfg),
-            "config_hash": self._resumed_hash or setting_hash(cfg),
-            "method": cfg.get("method"),
+            "config_hash": self._hashes[SETTING],
+            "method": method,
             "operator": operator_of(cfg),
             "architecture": architecture(cfg),
             "stage": cfg.get("stage"),
-            "dataset": _dataset(cfg),
+            "dataset": dataset_of(cfg),
             "num_classes": num_classes(cfg),
             "seed": runner.seed,
             **code_state(),
@@ -109,7 +122,9 @@ class RunRecordHook(Hook):
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Tells runs that start from this one what it was."""
         if self._setting:
-            checkpoint["meta"][SETTING] = self._setting["config_hash"]
+            checkpoint["meta"] |= self._hashes
+            if self._setting["method"] != runner.cfg.get("method"):
+                checkpoint["meta"][METHOD] = self._setting["method"]
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
         """Records an evaluation."""
@@ -126,6 +141,21 @@ class RunRecordHook(Hook):
         self._publish(runner)
         self._write(runner, finished=True)
 
+    def _hashed(self, runner: Runner, cfg: Config) -> dict[str, str]:
+        """The setting's hash, and that of its part which a resumed run must share.
+
+        A run that is resumed as another one (more epochs, other ranks) has a hash of its own.
+        """
+        look = {"sees_batch": sees_batch(bare_model(runner), cfg)}
+        going_on = setting_hash(Config({**cfg.to_dict(), "load_from": None}), **look)
+        if self._resumed is None:
+            return {SETTING: setting_hash(cfg, **look), _GOING_ON: going_on}
+        if self._resumed.get(_GOING_ON) == going_on:
+            return {key: self._resumed[key] for key in (SETTING, _GOING_ON)}
+        ledger = ledger_hook(runner).ledger
+        before = progress_of(self._resumed) if SETTING in self._resumed else ledger.run_id
+        return {SETTING: hash_of({"from": before, "to": going_on}), _GOING_ON: going_on}
+
     def _publish(self, runner: Runner) -> None:
         """Puts the last checkpoint, without optimiser state, under a name that does not vary."""
         if not is_main_process():
@@ -137,7 +167,7 @@ class RunRecordHook(Hook):
         content = load_file(last)
         meta = dict(content["meta"], weights="ema" if "ema_state_dict" in content else "raw")
         final = {"meta": meta, "state_dict": content["state_dict"]}
-        if is_distilling(runner.cfg.model):
+        if is_distilling(plain_config(runner.cfg).model):
             meta["cfg"] = _plain_config(meta["cfg"])
             final["state_dict"] = without_projections(content["state_dict"])
         write_checkpoint(final, Path(runner.work_dir) / FINAL)
@@ -175,7 +205,7 @@ class RunRecordHook(Hook):
 
 def _plain_config(text: str) -> str:
     """The config of a classifier that distilled, as if it never had."""
-    cfg = Config.fromstring(text, ".py")
+    cfg = plain_config(Config.fromstring(text, ".py"))
     cfg.model = plain_model(cfg.model)
     hooks = cfg.get("custom_hooks") or ()
     cfg.custom_hooks = [h for h in hooks if unscoped(h["type"]) != "DistillationHook"]
@@ -189,11 +219,3 @@ def _progress(runner: Runner) -> int:
 
 def _by_epoch(runner: Runner) -> bool:
     return isinstance(runner.train_loop, EpochBasedTrainLoop)
-
-
-def _dataset(cfg: Config) -> str:
-    """The data set that is trained on; of several that are joined, the first."""
-    dataset = cfg.train_dataloader.dataset
-    while inner := dataset.get("dataset") or (dataset.get("datasets") or [None])[0]:
-        dataset = inner
-    return f"{dataset.type}:{Path(dataset.get('data_root') or '').name}"

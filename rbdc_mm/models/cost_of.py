@@ -14,6 +14,7 @@ from mmengine.registry import MODELS, DefaultScope
 from torch import Tensor, nn
 
 from rbdc_mm.checkpoint.arch_of import plain_model
+from rbdc_mm.config import plain_config
 from rbdc_mm.cost import SampleCost, count_flops, meta_parameters
 from rbdc_mm.models.feature_distillation import FeatureDistillationClassifier
 from rbdc_mm.models.image_size import as_size, image_size_of
@@ -64,6 +65,7 @@ def model_cost(cfg: Config, image_size: int | tuple[int, int] | None = None) -> 
     """Cost of training on one image: `detector_cost` or `classifier_cost`, whichever fits."""
     if "model" not in cfg:
         raise ValueError(f"{cfg.filename or 'the config'} has no key 'model': nothing to count")
+    cfg = plain_config(cfg)
     return (detector_cost if _is_detector(cfg.model) else classifier_cost)(cfg, image_size)
 
 

@@ -7,6 +7,8 @@ from typing import Any
 
 from mmengine.config import Config
 
+from rbdc_mm.config import plain_config
+
 Size = tuple[int, int]
 
 # The size at which detectors are commonly quoted for a (1333, 800) resize is 1280 x 800.
@@ -29,6 +31,7 @@ def image_size_of(cfg: Config) -> Size:
     Raises:
         ValueError: If there is no pipeline, or it does not settle one size.
     """
+    cfg = plain_config(cfg)
     if cfg.get("image_size") is not None:
         return as_size(cfg["image_size"])
     loader = cfg.get("train_dataloader") or {}

@@ -8,6 +8,7 @@ from mmengine import Config
 
 from rbdc_mm.names import Catalog
 from rbdc_mm.protocol.plan import Plan
+from rbdc_mm.protocol.seeds import protocol_seed
 
 
 class Protocol(Interface):
@@ -34,4 +35,4 @@ def protocol_of(cfg: Config) -> Protocol:
             f"protocol {family.__name__} has no option {sorted(set(options) - known)}: "
             f"the known ones are {sorted(known)}"
         )
-    return family(**options)
+    return family(**options | {"seed": protocol_seed(cfg)})

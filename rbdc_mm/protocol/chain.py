@@ -24,6 +24,7 @@ from rbdc_mm.protocol.distillation import distillation_of
 from rbdc_mm.protocol.levels import Level, Node, Recipe, plan_levels
 from rbdc_mm.protocol.ligo_stage import learning_of
 from rbdc_mm.protocol.plan import TARGET, Plan, SourceFile
+from rbdc_mm.protocol.seeds import PER_PROTOCOL
 
 _VIT_SIZES = ("embed_dims", "num_layers", "num_heads", "feedforward_channels")
 _RESNET_SIZES = ("depth", "base_channels")
@@ -43,7 +44,7 @@ class Chain:
         distillation: ``alpha``, ``feature`` and ``until``, see ``Distillation``: every model but
             the first also learns from the one before it; None for not at all.
         parent_drop_path: drop-path rate of every model but the target.
-        seed: all stages' seeds follow from it.
+        seed: all stages' seeds follow from it; see ``protocol_seed``.
     """
 
     policy: Mapping[str, Any] | None = None
@@ -82,7 +83,7 @@ class Chain:
             learning, options = learning_of(options), {}
         levels, before = [], file.name if file else None
         for number, name in enumerate([*smaller, TARGET]):
-            node = Node(name, self.seed * 1000 + number)
+            node = Node(name, self.seed * PER_PROTOCOL + number)
             if before:
                 node = replace(node, teachers=(before,))
                 if self.operator:

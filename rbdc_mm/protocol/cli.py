@@ -13,7 +13,7 @@ from pathlib import Path
 from mmengine import Config
 from mmengine.dist import is_main_process
 
-from rbdc_mm.config_file import read_config
+from rbdc_mm.config import read_config
 from rbdc_mm.protocol.dry_run import (
     check_config,
     check_growth,

@@ -26,10 +26,12 @@ from torch import nn
 
 from rbdc_mm.arch import Arch, resolve, shapes_of
 from rbdc_mm.checkpoint.arch_of import arch_of, plain_model, unscoped
+from rbdc_mm.config import plain_config
 from rbdc_mm.growth import OPERATORS
 from rbdc_mm.models.cost_of import build_on_meta
 from rbdc_mm.models.teacher_checks import teacher_problems
 from rbdc_mm.protocol.plan import Plan
+from rbdc_mm.protocol.seeds import check_seeds
 from rbdc_mm.protocol.starting_points import (
     backbone_misfits,
     detector_problems,
@@ -45,12 +47,14 @@ def check_config(cfg: Config) -> None:
     Raises:
         Whatever building them raises, with the part's name in front.
     """
+    cfg = plain_config(cfg)
+    check_seeds(cfg)
     scope = cfg.get("default_scope", "mmengine")
     if problems := detector_problems(cfg):
         raise ValueError("; ".join(problems))
     with DefaultScope.overwrite_default_scope(scope):
         with _part("model"):
-            model = build_on_meta(cfg.model, scope)
+            model = build_on_meta(cfg.model, cfg.get("default_scope"))
         with _part("optim_wrapper"):
             optim_wrapper = build_optim_wrapper(model, deepcopy(cfg.optim_wrapper))
         with _part("param_scheduler"):

@@ -16,9 +16,11 @@ from mmengine.runner import Runner
 from rbdc_mm.checkpoint.arch_of import is_distilling, plain_model, without_projections
 from rbdc_mm.checkpoint.files import load_file
 from rbdc_mm.checkpoint.identity import identity
+from rbdc_mm.config import plain_config
 from rbdc_mm.data import check_data
 from rbdc_mm.models.cost_of import build_on_meta
 from rbdc_mm.protocol.dry_run import evaluator_problems, missing_checkpoints
+from rbdc_mm.protocol.seeds import check_seeds, take_option
 from rbdc_mm.protocol.store import claim, is_finished, latest_checkpoint
 from rbdc_mm.records import RECORD
 
@@ -35,6 +37,7 @@ def apply_options(
     """Merges command-line options into a config, in the manner of OpenMMLab's tools."""
     if cfg_options:
         cfg.merge_from_dict(dict(cfg_options))
+        take_option(cfg, cfg_options)
     cfg.launcher = launcher
     if work_dir is not None:
         cfg.work_dir = work_dir
@@ -93,6 +96,8 @@ def train(cfg: Config, *, resume: bool | str = False, parents: list[str] | None 
     Raises:
         ValueError: missing data or checkpoints, or a work dir of another config.
     """
+    cfg = plain_config(cfg)
+    check_seeds(cfg)
     init_distributed(cfg)
     work_dir = Path(cfg.work_dir)
     own = identity(cfg, parents or [])
@@ -157,6 +162,7 @@ def evaluate(cfg: Config, checkpoint: str | Path, *, amp: bool = False) -> dict[
     Raises:
         FileNotFoundError, ValueError: no such checkpoint, one that does not fit, missing data.
     """
+    cfg = plain_config(cfg)
     if problems := evaluator_problems(cfg.get("test_evaluator")):
         raise ValueError("; ".join(problems))
     check_weights(cfg, checkpoint)

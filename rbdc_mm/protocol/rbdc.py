@@ -18,6 +18,7 @@ from rbdc_mm.protocol.catalog import PROTOCOLS
 from rbdc_mm.protocol.distillation import distillation_of
 from rbdc_mm.protocol.levels import Level, Node, Recipe, plan_levels
 from rbdc_mm.protocol.plan import TARGET, Plan
+from rbdc_mm.protocol.seeds import PER_PROTOCOL
 
 _COUPLING = {"mode", "center", "calibrate"}
 _SHARES = ("none", "seed", "parent")
@@ -41,7 +42,7 @@ class RBDC:
         distillation: ``alpha``, ``feature`` and ``until``, see ``Distillation``: every coupled
             model also learns from its parents; None for not at all.
         parent_drop_path: drop-path rate of every model below the target.
-        seed: all stages' seeds follow from it.
+        seed: all stages' seeds follow from it; see ``protocol_seed``.
     """
 
     depth: int = 1
@@ -132,7 +133,7 @@ class RBDC:
                     for n in range(factors[level - 1])
                 ]
                 parents = tuple(stage_name(level - 1, i, self.depth) for i in below)
-            seed, data_seed = self.seed * 1000 + first + index, None
+            seed, data_seed = self.seed * PER_PROTOCOL + first + index, None
             if self.share == "seed" and level < self.depth:
                 seed, data_seed = seed - index % factors[level], seed
             name, teachers = stage_name(level, index, self.depth), tuple(dict.fromkeys(parents))

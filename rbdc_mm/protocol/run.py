@@ -14,6 +14,7 @@ from mmengine.dist import barrier, is_main_process
 
 from rbdc_mm.checkpoint.files import hash_of_file
 from rbdc_mm.checkpoint.identity import hash_of, identity
+from rbdc_mm.config import plain_config
 from rbdc_mm.cost import format_flops
 from rbdc_mm.data import check_data, num_train_samples
 from rbdc_mm.protocol.catalog import protocol_of
@@ -58,6 +59,7 @@ class PreparedStage:
 
 def make_plan(cfg: Config) -> Plan:
     """The plan of a protocol config."""
+    cfg = plain_config(cfg)
     return protocol_of(cfg).plan(cfg, num_samples_of(cfg))
 
 
@@ -71,7 +73,7 @@ def num_samples_of(cfg: Config) -> int:
 
 def prepare(cfg: Config, plan: Plan) -> list[PreparedStage]:
     """Every stage's config and identity, in the plan's order."""
-    root = Path(cfg.work_dir)
+    cfg, root = plain_config(cfg), Path(cfg.work_dir)
     hashes = {file.name: hash_of_file(file.path) for file in plan.files}
     prepared = []
     for stage in plan.stages:

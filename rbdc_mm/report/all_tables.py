@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
@@ -23,6 +23,7 @@ from rbdc_mm.report.pretrain_tables import (
     family_table,
     savings_table,
 )
+from rbdc_mm.report.repeats import repeats_note
 from rbdc_mm.report.runs import Runs
 from rbdc_mm.report.runs_frames import family_frame
 from rbdc_mm.report.table import Table
@@ -63,4 +64,11 @@ def report_tables(
         (curves_frame(arms, ap, baseline), lambda f: curves_table(f, ap, baseline)),
         (detection_full_frame(arms), detection_full_table),
     ]
-    return [Exact(frame, table(frame)) for frame, table in made if not frame.empty]
+    found = [Exact(frame, table(frame)) for frame, table in made if not frame.empty]
+    return [Exact(one.frame, _with_merged(one.table, runs.rows)) for one in found]
+
+
+def _with_merged(table: Table, rows: pd.DataFrame) -> Table:
+    is_pretraining = table.slug.startswith(("classification", "family"))
+    note = repeats_note(rows, "classification" if is_pretraining else "detection")
+    return replace(table, note=" ".join(part for part in (table.note, note) if part))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
@@ -9,18 +10,18 @@ from pathlib import Path
 import pandas as pd
 import torch
 from mmdet.structures import DetDataSample
-from mmengine import Config
 from mmengine.analysis import get_model_complexity_info
 from mmengine.hub import get_config
 from mmengine.registry import MODELS, DefaultScope
 
+from rbdc_mm.config import read_config
 from rbdc_mm.cost import SampleCost
 from rbdc_mm.models.cost_of import detector_cost
 
 IMAGE_SIZE = (800, 1280)  # height, width
 MMDET_ZOO = "mmdet::mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py"
-# One config of every model: the arms differ in where the backbone's weights come from.
-_CONFIGS = "configs/coco/*_rbdc_*_coco.py"
+_CONFIGS = "configs/coco/*_coco.py"
+_WEIGHTS = "_ckpt_|_rbdc_"  # between backbone and pyramid: they make no other model
 _SAME_MODEL = "_ms_3x_"  # another schedule of the 1x configs' models
 _DETECTORS = {
     "mask_rcnn": "Mask R-CNN",
@@ -48,7 +49,7 @@ the convention of mmdet's get_flops.py (a test image, 1000 boxes, 100 masks, nor
 def coco_models() -> list[Path]:
     """A config of every distinct model of ``configs/coco``, seen from the repository's root."""
     paths = [path for path in Path().glob(_CONFIGS) if _SAME_MODEL not in path.name]
-    return sorted(paths, key=_place)
+    return sorted({_parts(path.stem): path for path in paths}.values(), key=_place)
 
 
 def coco_row(path: str | Path) -> dict[str, str | float]:
@@ -65,7 +66,7 @@ def coco_row(path: str | Path) -> dict[str, str | float]:
         cfg = get_config(MMDET_ZOO)
     else:
         words = _words(Path(path).stem)
-        cfg = Config.fromfile(path)
+        cfg = read_config(path)
     return words | _numbers(detector_cost(cfg, IMAGE_SIZE))
 
 
@@ -98,8 +99,8 @@ def get_flops_gmacs() -> float:
 
 
 def _parts(stem: str) -> tuple[str, str, str]:
-    """``'mask_rcnn_deit_b_rbdc_fpn_1x_coco' -> ('mask_rcnn', 'deit_b', 'fpn_1x')``."""
-    left, right = stem.removesuffix("_coco").split("_rbdc_")
+    """``'mask_rcnn_deit_b_ckpt_fpn_1x_coco' -> ('mask_rcnn', 'deit_b', 'fpn_1x')``."""
+    left, right = re.split(_WEIGHTS, stem.removesuffix("_coco"))
     detector = next(name for name in _DETECTORS if left.startswith(f"{name}_"))
     return detector, left.removeprefix(f"{detector}_"), right
 

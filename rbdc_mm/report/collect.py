@@ -13,6 +13,7 @@ import pandas as pd
 
 from rbdc_mm.cost import CONVENTION, Ledger
 from rbdc_mm.report.read import find_records, listed, read_record
+from rbdc_mm.report.repeats import mark_repeats
 from rbdc_mm.report.runs import (
     COCO_METRICS,
     COLUMNS,
@@ -69,11 +70,12 @@ def collect(paths: Iterable[str | Path]) -> Runs:
         known |= set(part.rows["run_id"])
     frames = ([getattr(part, f.name) for part in fresh] for f in fields(Runs))
     rows, curves, stages, unfinished = (_concatenated(parts) for parts in frames)
+    more = [column for column in COCO_METRICS if column in rows]
+    rows = rows[[*COLUMNS, *more]].sort_values(_ORDER, kind="stable", ignore_index=True)
+    mark_repeats(rows, curves)
     for _, row in rows[rows["left_out"] != ""].iterrows():
         if row["role"] != "operator":
             say(f"left out of all means: {row['run']} ({row['path']}): {row['left_out']}")
-    more = [column for column in COCO_METRICS if column in rows]
-    rows = rows[[*COLUMNS, *more]].sort_values(_ORDER, kind="stable", ignore_index=True)
     place = {run_id: n for n, run_id in enumerate(rows["run_id"])}
     curves, stages = (
         frame.sort_values("run_id", key=lambda ids: ids.map(place), kind="stable",

@@ -16,11 +16,12 @@ def demo_jobs(root: Path) -> list[Job]:
     for family, weights in (("deit_b", (1.4, 1.1, 2.6)), ("resnet18", (1.1, 0.8, 1.1))):
         for seed in SEEDS:
             arms = (
-                ("scratch", f"randomness.seed={seed}", FINAL),
-                ("scratch70", f"protocol.seed={seed}", f"target/{FINAL}"),
-                ("rbdc", f"protocol.seed={seed}", f"target/{FINAL}"),
+                ("scratch", FINAL),
+                ("scratch70", f"target/{FINAL}"),
+                ("rbdc", f"target/{FINAL}"),
             )
-            for (arm, option, result), weight in zip(arms, weights, strict=True):
+            option = f"randomness.seed={seed}"
+            for (arm, result), weight in zip(arms, weights, strict=True):
                 config = f"configs/tiny/{family}_{arm}_digits.py"
                 jobs.append(Job(f"{family}_{arm}/seed{seed}", config, (option,), weight, result))
     by_name = {job.name: job for job in jobs}

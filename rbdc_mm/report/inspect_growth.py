@@ -23,7 +23,7 @@ from rbdc_mm.checkpoint.classifiers import (
 )
 from rbdc_mm.checkpoint.files import Checkpoint, read_checkpoint
 from rbdc_mm.checkpoint.grow import check_target
-from rbdc_mm.config_file import read_config
+from rbdc_mm.config import read_config
 from rbdc_mm.growth import OPERATORS, couple
 from rbdc_mm.growth.calibrate import norm_scales
 from rbdc_mm.growth.exactness import Exactness

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rbdc_mm.config_file import read_config
+from rbdc_mm.config import read_config
 from rbdc_mm.home import ROOT
 from rbdc_mm.records import FINAL
 from rbdc_mm.report.jobs import Job
@@ -20,12 +20,12 @@ ARMS = "configs/tiny/study_*.py"
 # The smaller models of CoM-PT's chain alone, against which its family is held.
 FAMILY = (Path("configs/tiny/deit_s_scratch_digits.py"),
           Path("configs/tiny/deit_ti_scratch_digits.py"))  # fmt: skip
-# Backbones: arm, config, where its seed is set, folder of the target.
+# Backbones: arm, config, folder of the target.
 PRETRAINED = (
-    ("scratch", "configs/tiny/resnet18_scratch_digits.py", "randomness", ""),
-    ("rbdc", "configs/tiny/resnet18_rbdc_digits.py", "protocol", "target/"),
-    ("com_pt", "configs/tiny/resnet18_compt_digits.py", "protocol", "target/"),
-    ("scratch70", "configs/tiny/resnet18_scratch70_digits.py", "protocol", "target/"),
+    ("scratch", "configs/tiny/resnet18_scratch_digits.py", ""),
+    ("rbdc", "configs/tiny/resnet18_rbdc_digits.py", "target/"),
+    ("com_pt", "configs/tiny/resnet18_compt_digits.py", "target/"),
+    ("scratch70", "configs/tiny/resnet18_scratch70_digits.py", "target/"),
 )
 DETECTORS = ("random", "scratch", "rbdc", "com_pt")  # scratch70 only says what a budget gives
 
@@ -40,8 +40,8 @@ def classifier_jobs() -> list[Job]:
     for seed in SEEDS:
         for path in paths:
             cfg = read_config(ROOT / path, import_custom_modules=False)
-            key, folder = ("protocol", "target/") if "protocol" in cfg else ("randomness", "")
-            option = f"{key}.seed={seed}"
+            folder = "target/" if "protocol" in cfg else ""
+            option = f"randomness.seed={seed}"
             name = f"{path.stem.removeprefix('study_')}/seed{seed}"
             jobs.append(Job(name, str(path), (option,), 1.0, folder + FINAL))
     return jobs
@@ -57,10 +57,10 @@ def detector_jobs(root: Path) -> list[Job]:
     """
     jobs = []
     for seed in SEEDS:
-        for arm, config, key, folder in PRETRAINED:
+        for arm, config, folder in PRETRAINED:
             name = f"resnet18_{arm}/seed{seed}"
-            jobs.append(Job(name, config, (f"{key}.seed={seed}",), 1.0, folder + FINAL))
-        folders = {arm: folder for arm, _, _, folder in PRETRAINED}
+            jobs.append(Job(name, config, (f"randomness.seed={seed}",), 1.0, folder + FINAL))
+        folders = {arm: folder for arm, _, folder in PRETRAINED}
         for arm in DETECTORS:
             config = f"configs/tiny/mask_rcnn_r18_{arm}_digit_scenes.py"
             options, needs = (f"randomness.seed={seed}",), ()

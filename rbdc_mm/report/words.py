@@ -54,8 +54,14 @@ def spread(mean: float, std: float, num_decimals: int = 2) -> str:
 
 
 def method_words(method: str) -> str:
-    """The name a method goes by in its paper, else as its config has it."""
-    return METHODS.get(method, method)
+    """The name a method goes by in its paper, else as its config has it.
+
+    With what stands behind a comma (a stage); of several weights all their names.
+    """
+    if method in METHODS:
+        return METHODS[method]
+    several = [one.partition(", ") for one in method.split(" + ")]
+    return " + ".join(METHODS.get(name, name) + comma + stage for name, comma, stage in several)
 
 
 def metric_words(metric: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from mmengine import Config
 from mmengine.config.utils import MODULE2PACKAGE
 
+from rbdc_mm.config.plain import plain_config
 from rbdc_mm.home import PACKAGE, path_of
 
 _mmengines_path = Config._get_cfg_path
@@ -26,7 +27,7 @@ Config._get_cfg_path = staticmethod(_path_and_scope)
 
 
 def read_config(path: str | Path, **options: Any) -> Config:
-    """MMEngine's ``Config.fromfile``, which here knows ``package::path`` as well as files.
+    """The config of a file or address, classic or in pure Python, with names for all types.
 
     Args:
         path: a file, or an address: of this suite, of mmpretrain, of mmdet. Bases inside of it
@@ -46,4 +47,4 @@ def read_config(path: str | Path, **options: Any) -> Config:
         path, _ = Config._get_cfg_path(str(path), "")
     elif not Path(path).is_file():
         raise FileNotFoundError(f"config {path} does not exist (from {Path.cwd()})")
-    return Config.fromfile(path, **options)
+    return plain_config(Config.fromfile(path, **options))
