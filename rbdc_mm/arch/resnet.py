@@ -25,12 +25,15 @@ class ResNetArch:
         base_channels: the width, 64 for the standard networks; the stem is as wide.
         in_channels: channels of the image.
         num_classes: outputs of the classifier, None for a backbone alone.
+        style: where a bottleneck strides: ``'pytorch'`` in its 3x3 convolution, ``'caffe'`` in the
+            1x1 before. The tensors are the same, the function is not.
     """
 
     depth: int
     base_channels: int = 64
     in_channels: int = 3
     num_classes: int | None = None
+    style: str = "pytorch"
 
     def __post_init__(self) -> None:
         if self.depth not in _DEPTHS:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from rbdc_mm.arch import ARCHS, Arch, ResNetArch, ViTArch
@@ -118,29 +118,66 @@ def listed_teachers(teachers: Sequence[str] = (), **_: Any) -> tuple[str, ...]:
     return tuple(map(str, teachers))
 
 
-def sources_of(model: Any) -> Iterator[str]:
-    """Addresses of the checkpoints that a model config starts or learns from, repeats included.
+@dataclass(frozen=True)
+class Source:
+    """A checkpoint that a part of a model starts or learns from.
 
-    These are ``Pretrained`` initialisations anywhere, the parents of our backbones, the teachers,
-    and the source of a learned operator.
+    Attributes:
+        address: a path, or what else MMEngine loads.
+        kind: ``'pretrained'`` (loaded as it is), ``'parent'``, ``'teacher'`` or ``'operator'``.
+        where: dotted path of the part in the model, empty for the whole.
+        prefix: of what is loaded.
     """
-    if not isinstance(model, Mapping):
+
+    address: str
+    kind: str
+    where: str
+    prefix: str = ""
+
+
+def sources_in(part: Any, where: str = "") -> Iterator[Source]:
+    """Every checkpoint that a model config, or a part of it, starts or learns from.
+
+    These are ``Pretrained`` initialisations anywhere (and mmdet's older ``pretrained``), the
+    parents of our backbones, the teachers, and the source of a learned operator.
+
+    Raises:
+        ValueError: a ``Pretrained`` without a checkpoint, a distillation without teachers.
+    """
+    if isinstance(part, list | tuple):
+        for number, item in enumerate(part):
+            yield from sources_in(item, f"{where}.{number}".lstrip("."))
+    if not isinstance(part, Mapping):
         return
-    init_cfg = model.get("init_cfg")
-    for init in init_cfg if isinstance(init_cfg, list | tuple) else [init_cfg]:
-        if isinstance(init, Mapping) and init.get("type") == "Pretrained":
-            yield init["checkpoint"]
-    kind = unscoped(model.get("type", ""))
+    kind = unscoped(part.get("type", ""))
+    if kind in ("Pretrained", "PretrainedInit"):
+        if not isinstance(part.get("checkpoint"), str):
+            raise ValueError(
+                f"model.{where}: init_cfg=dict(type='Pretrained') has "
+                f"checkpoint={part.get('checkpoint')!r}, wanted a path or an address"
+            )
+        yield Source(part["checkpoint"], "pretrained", where, part.get("prefix") or "")
+    inits = part.get("init_cfg")
+    for init in inits if isinstance(inits, list | tuple) else [inits]:
+        yield from sources_in(init, where)
+    if isinstance(part.get("pretrained"), str):
+        yield Source(part["pretrained"], "pretrained", where)
     if kind.startswith(_OWN_PREFIXES):
-        yield from model.get("parents", ())
-        if model.get("parent"):
-            yield model["parent"]
+        for parent in (*part.get("parents", ()), part.get("parent")):
+            if parent:
+                yield Source(str(parent), "parent", where)
     if kind == "LiGOClassifier":
-        yield model["source"]
-    yield from teachers_of(model)
-    for value in model.values():
-        for item in value if isinstance(value, list | tuple) else [value]:
-            yield from sources_of(item)
+        yield Source(part["source"], "operator", where)
+    for teacher in teachers_of(part):
+        yield Source(teacher, "teacher", where)
+    for key, value in part.items():
+        if key != "init_cfg":
+            yield from sources_in(value, f"{where}.{key}".lstrip("."))
+
+
+def sources_of(model: Any) -> Iterator[str]:
+    """Addresses of the checkpoints that ``sources_in`` finds, repeats included."""
+    return (source.address for source in sources_in(model))
 
 
 def _stock_name(backbone: ModelCfg) -> str:
@@ -168,6 +205,8 @@ def model_with_arch(model: ModelCfg, arch: Arch) -> dict:
     if isinstance(arch, ResNetArch):
         backbone["depth"] = arch.depth
         backbone["base_channels"] = backbone["stem_channels"] = arch.base_channels
+        if arch.convs_per_block == 3:
+            backbone["style"] = arch.style
         head["in_channels"] = arch.feature_channels
         return model
     assert isinstance(arch, ViTArch)
@@ -262,4 +301,7 @@ def _resnet(backbone: ModelCfg) -> ResNetArch:
     norm_type = unscoped((backbone.get("norm_cfg") or dict(type="BN"))["type"])
     if norm_type not in ("BN", "SyncBN"):
         raise ValueError(f"model.backbone.norm_cfg.type={norm_type!r}: wanted 'BN' or 'SyncBN'")
-    return ResNetArch(backbone["depth"], base, backbone.get("in_channels", 3))
+    arch = ResNetArch(backbone["depth"], base, backbone.get("in_channels", 3))
+    # basic blocks have but one place to stride in
+    style = backbone.get("style", "pytorch") if arch.convs_per_block == 3 else "pytorch"
+    return replace(arch, style=style)

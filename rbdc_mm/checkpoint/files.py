@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,13 +84,16 @@ def load_file(path: str | Path) -> dict[str, Any]:
         FileNotFoundError: nothing there.
         ValueError: an address, a folder, truncated, or no weights.
     """
-    if "://" in str(path):
+    if re.match(r"[\w.+-]{2,}:/", str(path)):  # a Path has but one slash left
         raise ValueError(f"{path} is an address: a file is wanted here, download it first")
-    return unwrapped(read_object(Path(path)), str(path))
+    return unwrapped(read_object(Path(path).expanduser()), str(path))
 
 
 def read_checkpoint(
-    path: str | Path, config: str | Path | None = None, library: str = "auto"
+    path: str | Path,
+    config: str | Path | None = None,
+    library: str = "auto",
+    num_heads: int | None = None,
 ) -> Checkpoint:
     """Reads a classifier's checkpoint and the config it carries (or the one given).
 
@@ -100,6 +104,7 @@ def read_checkpoint(
         path: the file.
         config: its config, for checkpoints without one.
         library: whose layout it has, one of ``layouts.LIBRARIES``; ``'auto'``: its keys decide.
+        num_heads: of a ViT of another library whose size is unusual.
 
     Raises:
         FileNotFoundError, ValueError: see ``load_file``; an unknown layout; no config at all.
@@ -114,7 +119,8 @@ def read_checkpoint(
         say_once(f"{path}: read in the layout of {layout}")
         if config is None and not config_in(meta):
             architecture = content.get("arch")
-            inferred = config_of(converted, path, architecture if _is_text(architecture) else "")
+            architecture = architecture if _is_text(architecture) else ""
+            inferred = config_of(converted, path, architecture, num_heads)
     elif state and not any(key.startswith("backbone.") for key in state) and not config_in(meta):
         raise ValueError(unknown(state, str(path)))
     if config is not None:

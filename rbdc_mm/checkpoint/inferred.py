@@ -35,7 +35,12 @@ _DEPTHS = {
 _TIMM_RESNETS = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
 
 
-def config_of(converted: Converted, path: str | Path, architecture: str = "") -> Config:
+def config_of(
+    converted: Converted,
+    path: str | Path,
+    architecture: str = "",
+    num_heads: int | None = None,
+) -> Config:
     """The config of converted weights: an ImageClassifier, without a head if there is none.
 
     Sizes are the tensors', LayerNorm's eps the library's. What tensors do not show (heads of an
@@ -46,17 +51,18 @@ def config_of(converted: Converted, path: str | Path, architecture: str = "") ->
         converted: see ``layouts.convert``.
         path: the file.
         architecture: timm's name of the network, where the file says it.
+        num_heads: of a ViT, where the user says it.
 
     Raises:
         ValueError: shapes that do not go together, or what cannot be known.
     """
     state, layout = converted.state, converted.layout
-    beside = {} if Path(path).suffix == "" else _beside(Path(path))
+    beside = _beside(Path(path))
     architecture = str(beside.get("architecture") or architecture)
     if layout is RESNET:
         model = _resnet(state, path, architecture)
     else:
-        model = _vit(state, layout, path, beside)
+        model = _vit(state, layout, path, beside, num_heads)
     cfg = dict(model=model, default_scope="mmpretrain")
     if (mean_std := _mean_std(layout, beside)) and None not in mean_std:
         mean, std = ([round(255 * float(v), 3) for v in values] for values in mean_std)
@@ -70,7 +76,9 @@ def config_of(converted: Converted, path: str | Path, architecture: str = "") ->
     return Config(cfg)
 
 
-def _vit(state: State, layout: Layout, path: str | Path, beside: Mapping) -> dict[str, Any]:
+def _vit(
+    state: State, layout: Layout, path: str | Path, beside: Mapping, num_heads: int | None
+) -> dict[str, Any]:
     patches = _tensor(state, "backbone.patch_embed.projection.weight", 4, path)
     hidden = _tensor(state, "backbone.layers.0.ffn.layers.0.0.weight", 2, path)
     positions = _tensor(state, "backbone.pos_embed", 3, path)
@@ -91,6 +99,7 @@ def _vit(state: State, layout: Layout, path: str | Path, beside: Mapping) -> dic
                 f"{path}: its config.json says hidden_act={beside['hidden_act']!r}, mmpretrain's "
                 "ViT has 'gelu'"
             )
+    heads = num_heads or heads
     if heads is None:
         raise ValueError(
             f"{path}: a ViT {width} wide with an FFN of {hidden.shape[0]} is none of the published "

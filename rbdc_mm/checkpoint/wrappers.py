@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from rbdc_mm.checkpoint.saying import say_once
@@ -13,6 +14,7 @@ from rbdc_mm.checkpoint.saying import say_once
 _EMA = ("state_dict_ema", "model_ema", "ema_state_dict")
 _NAMES = (*_EMA, "state_dict", "model", "model_state_dict")
 _COUNTERS = ("steps", "n_averaged")  # of MMEngine's and torch's averaged models
+_QUANTISED = (torch.int8, torch.uint8)
 _NUM_SHOWN = 5
 
 
@@ -65,7 +67,7 @@ def _check_tensors(state: Mapping, where: str) -> None:
             raise ValueError(
                 f"{where}: among its weights {key!r} is a {type(value).__name__}, wanted tensors"
             )
-        if value.is_quantized or value.layout.__str__() != "torch.strided":
+        if value.is_quantized or value.layout != torch.strided or value.dtype in _QUANTISED:
             raise ValueError(
                 f"{where}: {key!r} is a quantised or sparse tensor ({value.dtype}, {value.layout});"
                 " wanted the floating-point weights that it was made from"

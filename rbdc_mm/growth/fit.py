@@ -71,6 +71,10 @@ def check_alike(first: Arch, other: Arch, first_name: str, other_name: str, prob
     both = f"{problem}: {first_name} and {other_name}"
     if type(first) is not type(other):
         raise ValueError(f"{both} are a {type(first).__name__} and a {type(other).__name__}")
+    if isinstance(first, ResNetArch) and first.style != other.style:
+        raise ValueError(
+            f"{both} stride in different convolutions: style={first.style!r} and {other.style!r}"
+        )
     shapes, other_shapes = shapes_of(first), shapes_of(other)
     for key in [*shapes, *other_shapes]:
         if key not in shapes or key not in other_shapes:

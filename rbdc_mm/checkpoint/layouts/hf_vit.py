@@ -74,7 +74,7 @@ HF_VIT = _HuggingFaceViT(
         ("layernorm.{p}", "backbone.ln1.{p}"),
         ("classifier.{p}", "head.layers.head.{p}"),
     ),
-    dropped=(r"pooler\..+", r"embeddings\.mask_token", r"decoder\..+"),
+    dropped=(r"pooler\..+", r"embeddings\.(mask_token|position_ids)", r"decoder\..+"),
     refused=(
         (
             r"embeddings\.distillation_token|(cls|distillation)_classifier\..+",
