@@ -109,8 +109,7 @@ def read_checkpoint(
     Raises:
         FileNotFoundError, ValueError: see ``load_file``; an unknown layout; no config at all.
     """
-    path = Path(path)
-    content = load_file(path)
+    content, path = load_file(path), Path(path)
     meta, state, layout, inferred = content["meta"], content["state_dict"], OPENMMLAB, None
     is_foreign = layout_of(state) is not None and library != "mmpretrain"
     if is_foreign or library not in ("auto", "mmpretrain"):

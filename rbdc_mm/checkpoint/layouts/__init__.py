@@ -19,7 +19,6 @@ LAYOUTS = (TIMM_VIT, TORCHVISION_VIT, HF_VIT, RESNET)
 LIBRARIES = ("timm", "torchvision", "hf", "mmpretrain")
 
 _WANTED = ("backbone.cls_token", "backbone.conv1.weight")
-_OURS = r"(backbone|neck|head|rpn_head|roi_head|bbox_head|data_preprocessor)\..+"
 # Known by a key, and nothing that this project can convert.
 _STRANGERS = (
     (r"conv1\.0\.weight", "a ResNet with a deep stem, as ResNet-D"),
@@ -30,7 +29,7 @@ _STRANGERS = (
     (r"(.*\.)?stages\.\d+\..*(dwconv|conv_dw|depthwise).*", "a ConvNeXt"),
     (r"blocks\.\d+\.(attn\.(q|k|v|q_proj|k_proj|v_proj)|mlp\.w\d+)\..+", "EVA"),
     (r"features\.\d+\..+", "a VGG, DenseNet, MobileNet, EfficientNet or the like"),
-    (r"student|teacher|backbone_s\..+", "a self-distilling network"),
+    (r"layer\d\.\d+\..+", "a ResNet of other blocks"),
 )
 _NUM_SHOWN = 2
 
@@ -75,15 +74,12 @@ def convert(state: State, where: str, library: str = "auto") -> Converted:
     if layout is None:
         raise ValueError(unknown(state, where, library))
     if what := layout.refusal(state):
-        raise ValueError(f"{where} holds {what}, in the layout of {layout.name}: {_NOT_CONVERTED}")
+        raise ValueError(_not_converted(what, state, layout, where))
     given = layout.before(state)
     ours = {key: layout.key_of_ours(key) for key in given if not layout.is_dropped(key)}
     if strange := [key for key, new in ours.items() if new is None]:
-        raise ValueError(
-            f"{where} has the layout of {layout.name} with {len(strange)} tensors that a plain one "
-            f"has not, {_shown(strange)} (wanted keys such as {_shown(a for a, _ in layout.rows)}):"
-            f" {_NOT_CONVERTED}"
-        )
+        what = f"a network with {len(strange)} tensors that a plain one has not"
+        raise ValueError(_not_converted(what, strange, layout, where))
     return Converted({new: given[key] for key, new in ours.items() if new}, layout)
 
 
@@ -105,10 +101,10 @@ def unknown(state: State, where: str, library: str = "auto") -> str:
     kinds = (what for pattern, what in _STRANGERS for key in state if re.fullmatch(pattern, key))
     if other is not None:
         seen = f"the layout of {other.name}"
-    elif any(re.fullmatch(_OURS, key) for key in state):
+    elif any(key.startswith("backbone.") for key in state):
         seen = "OpenMMLab's layout"
     else:
-        seen = next(kinds, None) or "an unknown layout"
+        seen = f"the layout of {next(kinds, 'a network that is not known here')}"
     wanted = f"that of {library}" if library != "auto" else f"mmpretrain's {_shown(_WANTED)}"
     return (
         f"{where} has {seen}: its keys are {_shown(state)}, wanted {wanted} (or, to be converted, "
@@ -120,7 +116,12 @@ def _libraries(layout: Layout) -> tuple[str, ...]:
     return ("timm", "torchvision") if layout is RESNET else (layout.option,)
 
 
-_NOT_CONVERTED = "it is not converted, since mmpretrain's plain network computes something else"
+def _not_converted(what: str, keys: Iterable[str], layout: Layout, where: str) -> str:
+    return (
+        f"{where} holds {what}, in the layout of {layout.name}: mmpretrain's plain network "
+        "computes something else, so it is not converted. Its keys are "
+        f"{_shown(keys)}, wanted were those of {_shown(ours for _, ours in layout.rows)}"
+    )
 
 
 def _shown(keys: Iterable[str]) -> str:
