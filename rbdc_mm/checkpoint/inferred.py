@@ -130,9 +130,12 @@ def _vit(
         backbone["out_type"] = "avg_featmap"
     model = dict(type="ImageClassifier", backbone=backbone, neck=None)
     if "head.layers.head.weight" in state:
-        model["head"] = _head("VisionTransformerClsHead", state["head.layers.head.weight"], width)
+        model["head"] = _head(
+            "VisionTransformerClsHead", _tensor(state, "head.layers.head.weight", 2, path), width
+        )
         if "head.layers.pre_logits.weight" in state:
-            model["head"]["hidden_dim"] = state["head.layers.pre_logits.weight"].shape[0]
+            hidden = _tensor(state, "head.layers.pre_logits.weight", 2, path)
+            model["head"]["hidden_dim"] = hidden.shape[0]
     return model
 
 
@@ -163,7 +166,7 @@ def _resnet(state: State, path: str | Path, architecture: str) -> dict[str, Any]
     model = dict(type="ImageClassifier", backbone=backbone, neck=dict(type="GlobalAveragePooling"))
     if "head.fc.weight" in state:
         features = stem.shape[0] * 8 * (4 if is_bottleneck else 1)
-        model["head"] = _head("LinearClsHead", state["head.fc.weight"], features)
+        model["head"] = _head("LinearClsHead", _tensor(state, "head.fc.weight", 2, path), features)
     return model
 
 

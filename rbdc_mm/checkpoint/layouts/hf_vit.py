@@ -27,12 +27,12 @@ class _HuggingFaceViT(Layout):
         for key, value in state.items():
             layer, attention, name = key.partition(_ATTENTION)
             part, _, kind = name.partition(".")
-            if not attention or part not in _PACKED:
+            parts = [state.get(f"{layer}{_ATTENTION}{other}.{kind}") for other in _PACKED]
+            # what does not go together stays as it is, and is refused by its name
+            if not attention or part not in _PACKED or not _are_alike(parts):
                 made[key] = value
             elif part == "query":
-                keys = [f"{layer}{_ATTENTION}{other}.{kind}" for other in _PACKED]
-                if all(k in state for k in keys):
-                    made[f"{layer}{_ATTENTION}qkv.{kind}"] = torch.cat([state[k] for k in keys])
+                made[f"{layer}{_ATTENTION}qkv.{kind}"] = torch.cat(parts)
         return made
 
     def after(self, state: State) -> dict[str, Tensor]:
@@ -45,6 +45,11 @@ class _HuggingFaceViT(Layout):
             else:
                 made[key if key.startswith("classifier.") else f"vit.{key}"] = value
         return made
+
+
+def _are_alike(parts: list[Tensor | None]) -> bool:
+    shapes = {None if part is None else tuple(part.shape) for part in parts}
+    return len(shapes) == 1 and shapes.isdisjoint({None, ()})
 
 
 def _bare(key: str) -> str:

@@ -15,6 +15,8 @@ class _ResNet(Layout):
         if what := super().refusal(state):
             return what
         stem, inner = state["conv1.weight"].shape, state[f"{_FIRST}conv1.weight"].shape
+        if len(stem) != 4 or len(inner) != 4:
+            return f"no ResNet: convolutions of shapes {tuple(stem)} and {tuple(inner)}"
         is_bottleneck = f"{_FIRST}conv3.weight" in state
         second = state.get(f"{_FIRST}conv2.weight")
         downsample = state.get("layer2.0.downsample.1.weight")

@@ -20,7 +20,7 @@ class _TimmViT(Layout):
         if "pos_embed" not in state:
             return "a ViT without a position embedding"
         hidden, out = (state.get(f"blocks.0.mlp.fc{n}.weight") for n in (1, 2))
-        if hidden is not None and out is not None and hidden.shape[0] != out.shape[-1]:
+        if hidden is not None and out is not None and hidden.shape[:1] != out.shape[-1:]:
             return "a ViT with a gated MLP, as SwiGLU ('blocks.0.mlp.fc1.weight')"
         return None
 
