@@ -6,6 +6,7 @@ import contextlib
 import io
 import pickle
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -189,6 +190,16 @@ def other_things(kind: str) -> Callable[[Path], str]:
             model = {**DEIT, "type": "FeatureDistillationClassifier"}
             model["distillation"] = dict(teachers=[str(path)])
             return "; ".join(teacher_problems(Config(dict(model=model))))
+        elif kind == "another eps as Pretrained":
+            torch.save(hf_state(timm_vit()), path)
+            init = dict(type="Pretrained", checkpoint=str(path))
+            model = build_classifier({**DEIT, "backbone": {**DEIT["backbone"], "init_cfg": init}})
+            return said(model.init_weights)
+        elif kind == "another eps in growth":
+            torch.save(hf_state(timm_vit()), path)
+            save_checkpoint(folder / "b.pth", DEIT)
+            grow = partial(grow_checkpoint, "couple", [path, folder / "b.pth"], folder / "c.pth")
+            return said(grow)
         elif kind == "pickled objects":
             torch.save({"state_dict": {"a": torch.zeros(1)}, "log": SimpleNamespace()}, path)
             return said(lambda: load_file(path))
@@ -501,6 +512,16 @@ CASES = [
         "a parent of whole numbers",
         grown(classifier(1), classifier(2, dtype=torch.int32)),
         "is of torch.int32, wanted floating-point weights",
+    ),
+    BadInput(
+        "Hugging Face's ViT in a backbone with another eps",
+        other_things("another eps as Pretrained"),
+        r"eps=1e-12, this VisionTransformer \[1e-06\]: norm_cfg=dict\(type='LN', eps=1e-12\)",
+    ),
+    BadInput(
+        "parents of two libraries, with another eps",
+        other_things("another eps in growth"),
+        r"b.pth: its LayerNorms have eps=1e-06, the target's eps=1e-12",
     ),
     BadInput(
         "parents with other classes",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from typing import Any
 
 from rbdc_mm.arch import ARCHS, Arch, ResNetArch, ViTArch
@@ -23,7 +23,7 @@ _RESNET_FIXED = {
 # Our classifier that learns from teachers, and the prefixes and keys of our backbones.
 _DISTILLING = "FeatureDistillationClassifier"
 _PROJECTIONS = "projections."
-_OWN_PREFIXES = ("RBDC", "CoMPT")
+OWN_PREFIXES = ("RBDC", "CoMPT")
 _OWN_KEYS = ("parents", "coupling", "norm", "norm_blocks", "parent", "fill", "packed")
 
 
@@ -118,72 +118,10 @@ def listed_teachers(teachers: Sequence[str] = (), **_: Any) -> tuple[str, ...]:
     return tuple(map(str, teachers))
 
 
-@dataclass(frozen=True)
-class Source:
-    """A checkpoint that a part of a model starts or learns from.
-
-    Attributes:
-        address: a path, or what else MMEngine loads.
-        kind: ``'pretrained'`` (loaded as it is), ``'parent'``, ``'teacher'`` or ``'operator'``.
-        where: dotted path of the part in the model, empty for the whole.
-        prefix: of what is loaded.
-    """
-
-    address: str
-    kind: str
-    where: str
-    prefix: str = ""
-
-
-def sources_in(part: Any, where: str = "") -> Iterator[Source]:
-    """Every checkpoint that a model config, or a part of it, starts or learns from.
-
-    These are ``Pretrained`` initialisations anywhere (and mmdet's older ``pretrained``), the
-    parents of our backbones, the teachers, and the source of a learned operator.
-
-    Raises:
-        ValueError: a ``Pretrained`` without a checkpoint, a distillation without teachers.
-    """
-    if isinstance(part, list | tuple):
-        for number, item in enumerate(part):
-            yield from sources_in(item, f"{where}.{number}".lstrip("."))
-    if not isinstance(part, Mapping):
-        return
-    kind = unscoped(part.get("type", ""))
-    if kind in ("Pretrained", "PretrainedInit"):
-        if not isinstance(part.get("checkpoint"), str):
-            raise ValueError(
-                f"model.{where}: init_cfg=dict(type='Pretrained') has "
-                f"checkpoint={part.get('checkpoint')!r}, wanted a path or an address"
-            )
-        yield Source(part["checkpoint"], "pretrained", where, part.get("prefix") or "")
-    inits = part.get("init_cfg")
-    for init in inits if isinstance(inits, list | tuple) else [inits]:
-        yield from sources_in(init, where)
-    if isinstance(part.get("pretrained"), str):
-        yield Source(part["pretrained"], "pretrained", where)
-    if kind.startswith(_OWN_PREFIXES):
-        for parent in (*part.get("parents", ()), part.get("parent")):
-            if parent:
-                yield Source(str(parent), "parent", where)
-    if kind == "LiGOClassifier":
-        yield Source(part["source"], "operator", where)
-    for teacher in teachers_of(part):
-        yield Source(teacher, "teacher", where)
-    for key, value in part.items():
-        if key != "init_cfg":
-            yield from sources_in(value, f"{where}.{key}".lstrip("."))
-
-
-def sources_of(model: Any) -> Iterator[str]:
-    """Addresses of the checkpoints that ``sources_in`` finds, repeats included."""
-    return (source.address for source in sources_in(model))
-
-
 def _stock_name(backbone: ModelCfg) -> str:
     """mmpretrain's name of a backbone's type, be it its own or ours."""
     kind = unscoped(backbone["type"])
-    for prefix in _OWN_PREFIXES:
+    for prefix in OWN_PREFIXES:
         kind = kind.removeprefix(prefix)
     return kind
 
@@ -198,7 +136,7 @@ def model_with_arch(model: ModelCfg, arch: Arch) -> dict:
     backbone, head = model["backbone"], model["head"]
     if "Pretrained" in str(backbone.get("init_cfg")):
         del backbone["init_cfg"]
-    if unscoped(backbone["type"]).startswith(_OWN_PREFIXES):  # whose parents gave the old widths
+    if unscoped(backbone["type"]).startswith(OWN_PREFIXES):  # whose parents gave the old widths
         backbone["type"] = f"mmpretrain.{_stock_name(backbone)}"
         for key in _OWN_KEYS:
             backbone.pop(key, None)
@@ -223,10 +161,14 @@ def model_with_arch(model: ModelCfg, arch: Arch) -> dict:
     return model
 
 
+def eps_of(norm_cfg: Mapping | None) -> float:
+    """The eps of a ViT's LayerNorms, by mmpretrain's defaults where its config leaves it out."""
+    return norm_cfg.get("eps", 1e-5) if norm_cfg else 1e-6
+
+
 def norm_cfg_of(arch: ViTArch, norm_cfg: Mapping | None) -> dict:
     """``norm_cfg`` of ``arch``, with the eps of the config at hand."""
-    # mmpretrain's defaults: 1e-6 in its ViT, 1e-5 where a norm_cfg leaves it out
-    eps = norm_cfg.get("eps", 1e-5) if norm_cfg else 1e-6
+    eps = eps_of(norm_cfg)
     if arch.norm_blocks:
         return dict(type="rbdc_mm.BlockLayerNorm", blocks=list(arch.norm_blocks), eps=eps)
     return dict(type="LN", eps=eps)

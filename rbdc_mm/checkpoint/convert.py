@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rbdc_mm.arch import Arch, ResNetArch, ViTArch, resolve
-from rbdc_mm.checkpoint.arch_of import unscoped
+from rbdc_mm.checkpoint.arch_of import eps_of
 from rbdc_mm.checkpoint.files import Checkpoint, read_checkpoint, write_checkpoint
 from rbdc_mm.checkpoint.layouts import LAYOUTS, RESNET, export
 from rbdc_mm.checkpoint.ledgers import ledger_of
@@ -132,7 +132,7 @@ def _call(arch: Arch, to: str, read: Checkpoint) -> str:
     problems["no class token"] = not arch.with_cls_token
     problems["a head with a hidden layer"] = to != "torchvision" and arch.hidden_dim is not None
     _refuse(problems, to, read.path)
-    return _vit_call(arch, to, _eps(read))
+    return _vit_call(arch, to, eps_of(read.cfg.model.backbone.get("norm_cfg")))
 
 
 def _vit_call(arch: ViTArch, to: str, eps: float) -> str:
@@ -166,12 +166,6 @@ def _vit_call(arch: ViTArch, to: str, eps: float) -> str:
         f"embed_dim={arch.embed_dims}, depth={arch.num_layers}, num_heads={arch.num_heads}, "
         f"mlp_ratio={ratio:g}, num_classes={num_classes}{more}, norm_layer={norm})"
     )
-
-
-def _eps(read: Checkpoint) -> float:
-    norm_cfg = read.cfg.model.backbone.get("norm_cfg")
-    assert not norm_cfg or unscoped(norm_cfg["type"]) == "LN"
-    return norm_cfg.get("eps", 1e-5) if norm_cfg else 1e-6
 
 
 def _refuse(problems: dict[str, bool], to: str, path: Path) -> None:

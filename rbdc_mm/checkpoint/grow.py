@@ -14,7 +14,7 @@ from mmengine import Config
 from torch import Tensor
 
 from rbdc_mm.arch import Arch, ViTArch, resolve
-from rbdc_mm.checkpoint.arch_of import arch_of, model_with_arch, plain_model
+from rbdc_mm.checkpoint.arch_of import arch_of, eps_of, model_with_arch, plain_model
 from rbdc_mm.checkpoint.classifiers import (
     build_classifier,
     image_batches,
@@ -24,6 +24,7 @@ from rbdc_mm.checkpoint.classifiers import (
 from rbdc_mm.checkpoint.files import Checkpoint, load_file, read_checkpoint, write_checkpoint
 from rbdc_mm.checkpoint.ledgers import ledger_in, ledger_of
 from rbdc_mm.checkpoint.precision import in_one_precision
+from rbdc_mm.checkpoint.saying import say_once
 from rbdc_mm.cost import Ledger, count_flops
 from rbdc_mm.growth import OPERATORS, Operator
 from rbdc_mm.growth.calibrate import norm_scales
@@ -89,6 +90,8 @@ def grow_checkpoint(
         raise ValueError(f"norm={norm!r} is for 'couple': {operator!r} grows plain LayerNorms")
     model = _target_model(chosen, read, target_model, names, norm)
     target = arch_of(model)
+    if isinstance(target, ViTArch):
+        _name_other_eps(read, model)
     given = {k: v for k, v in options.items() if k != "learned"}
     exactness = chosen.exactness(target, arches, names, **options)
     ledger = Ledger.new(f"grow-{uuid4().hex[:12]}", f"{operator} to {out}", sources)
@@ -149,6 +152,15 @@ def _target_model(
     model = plain_model(model)
     check_target(arch_of(model), derived, names)
     return model
+
+
+def _name_other_eps(read: Sequence[Checkpoint], model: Mapping[str, Any]) -> None:
+    """Says which parents were trained with another eps of LayerNorm: what grows differs by that."""
+    wanted = eps_of(model["backbone"].get("norm_cfg"))
+    for checkpoint in read:
+        eps = eps_of(checkpoint.cfg.model["backbone"].get("norm_cfg"))
+        if eps != wanted:
+            say_once(f"{checkpoint.path}: its LayerNorms have eps={eps}, the target's eps={wanted}")
 
 
 def initial_state(model: Mapping[str, Any], seed: int) -> dict[str, Tensor]:

@@ -25,7 +25,8 @@ from mmengine.visualization import Visualizer
 from torch import nn
 
 from rbdc_mm.arch import Arch, resolve, shapes_of
-from rbdc_mm.checkpoint.arch_of import arch_of, plain_model, sources_in, unscoped
+from rbdc_mm.checkpoint.arch_of import arch_of, plain_model, unscoped
+from rbdc_mm.checkpoint.sources import sources_in
 from rbdc_mm.growth import OPERATORS
 from rbdc_mm.models.cost_of import build_on_meta
 from rbdc_mm.models.teacher_checks import teacher_problems
