@@ -129,6 +129,19 @@ def pretrained(
     return provoke
 
 
+def load_from(state: Callable[[], Any] | None) -> Callable[[Path], str]:
+    """What a dry run says of a run that loads these weights."""
+
+    def provoke(folder: Path) -> str:
+        if state is not None:
+            torch.save(state(), folder / "x.pth")
+        return "; ".join(
+            missing_checkpoints(Config(dict(model=DEIT, load_from=str(folder / "x.pth"))))
+        )
+
+    return provoke
+
+
 def grown(first: Any, second: Any, model: dict = VIT, **options: Any) -> Callable[[Path], str]:
     """Couples two files, each made by a function of its path."""
 
@@ -222,6 +235,11 @@ def converted(kind: str) -> Callable[[Path], str]:
         elif kind == "narrow ResNet":
             save_checkpoint(path, resnet_model(18, 4))
             options = dict(to="torchvision")
+        elif kind == "detector":
+            save_checkpoint(path, VIT)
+            content = torch.load(path, weights_only=True)
+            content["meta"]["cfg"] = "model = dict(type='MaskRCNN', backbone=dict(type='ResNet'))"
+            torch.save(content, path)
         elif kind == "block norm":
             save_checkpoint(path, vit_model(norm_cfg=dict(type="rbdc_mm.BlockLayerNorm",
                                                           blocks=[16, 16])))  # fmt: skip
@@ -503,6 +521,24 @@ CASES = [
         pretrained(lambda: torchvision_resnet().state_dict()),
         "it is not a checkpoint of such a backbone, with 'conv1.weight', .* for 'cls_token', ",
     ),
+    BadInput(
+        "load_from a network of another kind",
+        load_from(lambda: {"a": torch.zeros(1), "b": torch.zeros(1)}),
+        r"load_from holds none of the model's \d+ tensors: .*its keys are 'a', 'b', wanted mmp",
+    ),
+    BadInput(
+        "load_from a distilled DeiT",
+        load_from(lambda: timm_vit().state_dict() | {"dist_token": torch.zeros(1, 1, 192)}),
+        "load_from: .* a distilled DeiT",
+    ),
+    BadInput("load_from nothing", load_from(None), "load_from: checkpoint .*x.pth does not exist"),
+    BadInput(
+        "timm's DeiT-Ti for a backbone with other heads",
+        pretrained(
+            lambda: timm_vit().state_dict(), arch={**DEIT["backbone"]["arch"], "num_heads": 6}
+        ),
+        "it has 3 attention heads, the config says 6",
+    ),
     BadInput("a half-precision parent", promoted(torch.float16), "float16 are promoted to torch.f"),
     BadInput("a bfloat16 parent", promoted(torch.bfloat16), "bfloat16 are promoted to torch.f"),
     BadInput(
@@ -552,6 +588,7 @@ CASES = [
         converted("narrow ResNet"),
         r"torchvision has no such network, with base_channels=4 \(wanted 64\)",
     ),
+    BadInput("a detector to convert", converted("detector"), "'MaskRCNN' is not a classifier"),
     BadInput("block norms for timm", converted("block norm"), "timm has no such .* norm='block'"),
     BadInput("layer scale for torchvision", converted("layer scale"), "with layer scale"),
     BadInput(

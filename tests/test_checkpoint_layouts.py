@@ -214,3 +214,12 @@ def test_styles_of_resnets_are_not_mixed_up(tmp_path):
         paths = [tmp_path / "caffe.pth", tmp_path / "pytorch.pth"]
         grow_checkpoint("couple", paths, tmp_path / "c.pth")
     assert read_checkpoint(tmp_path / "caffe.pth").arch.style == "caffe"
+
+
+def test_weights_saved_on_a_gpu_are_read_without_one(tmp_path, monkeypatch):
+    state = timm_vit(depth=1).state_dict()
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.serialization, "location_tag", lambda *_, **__: "cuda:0")
+        torch.save({"model": state}, tmp_path / "cuda.pth")
+    read = read_checkpoint(tmp_path / "cuda.pth").state_dict
+    assert torch.equal(read["backbone.cls_token"], state["cls_token"])

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rbdc_mm.arch import Arch, ResNetArch, ViTArch, resolve
-from rbdc_mm.checkpoint.arch_of import eps_of
+from rbdc_mm.checkpoint.arch_of import eps_of, unscoped
 from rbdc_mm.checkpoint.files import Checkpoint, read_checkpoint, write_checkpoint
 from rbdc_mm.checkpoint.layouts import LAYOUTS, RESNET, export
 from rbdc_mm.checkpoint.ledgers import ledger_of
@@ -69,7 +69,9 @@ def convert_checkpoint(
     if out.exists() and path.exists() and out.samefile(path):
         raise ValueError(f"{out} is the file to read: give another name to write to")
     read = read_checkpoint(path, config, library, num_heads)
-    arch = read.arch if read.cfg.model.get("head") else read.backbone
+    model = read.cfg.get("model") or {}
+    is_headless = unscoped(model.get("type", "")) == "ImageClassifier" and not model.get("head")
+    arch = read.backbone if is_headless else read.arch
     shapes = {key: value.shape for key, value in read.state_dict.items()}
     resolve(arch, shapes, str(path))
     meta = {

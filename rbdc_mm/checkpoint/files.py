@@ -129,7 +129,10 @@ def read_checkpoint(
     elif config_in(meta):
         cfg = _config(config_in(meta), path)
     else:
-        raise ValueError(f"{path} carries no config in its meta: give one with --config")
+        raise ValueError(
+            f"{path} carries no config in its meta: give one with --config, or put one into it "
+            f"by tools/convert.py {path} OUT --config CONFIG"
+        )
     # Errors about this config shall name the checkpoint, not MMEngine's temporary file.
     if config is None:
         object.__setattr__(cfg, "_filename", str(path))

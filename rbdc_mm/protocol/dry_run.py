@@ -31,7 +31,11 @@ from rbdc_mm.growth import OPERATORS
 from rbdc_mm.models.cost_of import build_on_meta
 from rbdc_mm.models.teacher_checks import teacher_problems
 from rbdc_mm.protocol.plan import Plan
-from rbdc_mm.protocol.starting_points import backbone_misfits, detector_problems
+from rbdc_mm.protocol.starting_points import (
+    backbone_misfits,
+    detector_problems,
+    load_from_problems,
+)
 
 _ITERS_PER_EPOCH = 100  # stands in for the length of a loader that is not built
 
@@ -108,6 +112,7 @@ def missing_checkpoints(cfg: Config) -> list[str]:
     problems = [*detector_problems(cfg), *teacher_problems(cfg)]
     if problems:
         return problems
+    problems += load_from_problems(cfg)
     for source in sources_in(cfg.model):
         if source.kind not in ("pretrained", "parent"):
             continue

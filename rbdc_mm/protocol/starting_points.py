@@ -13,8 +13,16 @@ from torch import Tensor, nn
 
 from rbdc_mm.checkpoint.arch_of import unscoped
 from rbdc_mm.checkpoint.files import config_in, load_file, read_checkpoint
-from rbdc_mm.checkpoint.fitting import BACKBONE, FREE, fits, under, weights_for
-from rbdc_mm.checkpoint.layouts import RESNET, is_folded, layout_of
+from rbdc_mm.checkpoint.fitting import (
+    BACKBONE,
+    FREE,
+    Shapes,
+    State,
+    fits,
+    under,
+    weights_for,
+)
+from rbdc_mm.checkpoint.layouts import is_folded, layout_of, unknown
 from rbdc_mm.models.cost_of import build_on_meta
 from rbdc_mm.models.windowed_vit import WindowedVisionTransformer
 
@@ -71,12 +79,18 @@ def backbone_misfits(cfg: Config, path: Path, prefix: str) -> list[str]:
                 f"prefix={prefix!r}: its {len(state)} tensors are under {_tops(state)}"
                 f"{_better_prefix(state, wanted)}"
             ]
-        check_function(cfg.model.backbone, backbone, content, path)
         if isinstance(backbone, WindowedVisionTransformer):  # which itself is strict
             backbone.load_state_dict({k: v.to("meta") for k, v in given.items()})
-            return []
+        elif wrong := _wrong_tensors(wanted, given, prefix):
+            shown = "; ".join(wrong[:_NUM_SHOWN])
+            raise ValueError(f"{shown} ({len(wrong)} in all)")
+        check_function(cfg.model.backbone, backbone, content, path)
     except ValueError as error:
         return [f"{path} does not fit the backbone: {error}"]
+    return []
+
+
+def _wrong_tensors(wanted: Shapes, given: State, prefix: str) -> list[str]:
     wrong = [
         f"{k}: got {tuple(given[k].shape) if k in given else 'nothing'}, wanted {tuple(shape)}"
         for k, shape in wanted.items()
@@ -88,8 +102,7 @@ def backbone_misfits(cfg: Config, path: Path, prefix: str) -> list[str]:
     pos = "pos_embed"
     if pos in wanted and pos in given and given[pos].shape[-1] != wanted[pos][-1]:
         wrong.append(f"{pos}: got width {given[pos].shape[-1]}, wanted {wanted[pos][-1]}")
-    shown = "; ".join(wrong[:_NUM_SHOWN])
-    return [f"{path} does not fit the backbone: {shown} ({len(wrong)} in all)"] if wrong else []
+    return wrong
 
 
 def check_function(
@@ -113,23 +126,39 @@ def check_function(
             "its BatchNorms hold no statistics, as in Detectron's caffe-style ResNets, and the "
             "config says style='pytorch': take style='caffe', norm_eval=True and its mean and std"
         )
-    layout = layout_of(state)
-    if config_in(content["meta"]):
-        try:
-            arch = read_checkpoint(path).backbone
-        except ValueError:  # of an architecture that the rule tables do not describe
-            return
-        theirs = getattr(arch, "style", None)
-        heads = getattr(arch, "num_heads", None)
-        layers = getattr(backbone, "layers", None)
-        own_heads = getattr(getattr(layers[0], "attn", None), "num_heads", None) if layers else None
-        if heads and own_heads and heads != own_heads:
-            raise ValueError(f"it has {heads} attention heads, the config says {own_heads}")
-    else:
-        theirs = "pytorch" if layout is RESNET and "fc.weight" in state else None
-    is_bottleneck = any(key.endswith("layer1.0.conv3.weight") for key in state)
-    if style and theirs and is_bottleneck and style != theirs:
+    if not config_in(content["meta"]) and layout_of(state) is None:
+        return
+    try:
+        arch = read_checkpoint(path).backbone
+    except ValueError:  # of an architecture that the rule tables do not describe, or headless
+        return
+    heads, layers = getattr(arch, "num_heads", None), getattr(backbone, "layers", None)
+    own_heads = getattr(getattr(layers[0], "attn", None), "num_heads", None) if layers else None
+    if heads and own_heads and heads != own_heads:
+        raise ValueError(f"it has {heads} attention heads, the config says {own_heads}")
+    theirs = getattr(arch, "style", None)
+    if style and theirs and arch.convs_per_block == 3 and style != theirs:
         raise ValueError(f"it is of style={theirs!r}, the config says style={style!r}")
+
+
+def load_from_problems(cfg: Config) -> list[str]:
+    """Why a run's ``load_from`` cannot be loaded, in one line; addresses are not tried.
+
+    MMEngine would load what fits, be it nothing, and only warn.
+    """
+    path = cfg.get("load_from")
+    if not path or "://" in path:
+        return []
+    model = build_on_meta(cfg.model, cfg.get("default_scope"))
+    wanted = {k: v.shape for k, v in model.state_dict().items()}
+    try:
+        state = load_file(path)["state_dict"]
+        given = weights_for(wanted, state, None, path)
+    except (ValueError, FileNotFoundError) as error:
+        return [f"load_from: {error}"]
+    if any(key in given for key in wanted):
+        return []
+    return [f"load_from holds none of the model's {len(wanted)} tensors: {unknown(state, path)}"]
 
 
 def _tops(keys: Iterable[str]) -> str:
