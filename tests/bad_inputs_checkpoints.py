@@ -531,7 +531,7 @@ CASES = [
         load_from(lambda: timm_vit().state_dict() | {"dist_token": torch.zeros(1, 1, 192)}),
         "load_from: .* a distilled DeiT",
     ),
-    BadInput("load_from nothing", load_from(None), "load_from: checkpoint .*x.pth does not exist"),
+    BadInput("load_from nothing", load_from(None), "starts from .*x.pth, which is not there"),
     BadInput(
         "timm's DeiT-Ti for a backbone with other heads",
         pretrained(

@@ -11,8 +11,9 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from mmengine.runner.checkpoint import get_torch_safe_globals
+from mmengine.logging import HistoryBuffer
 from safetensors import SafetensorError, safe_open
 
 from rbdc_mm.checkpoint.saying import say_once
@@ -28,6 +29,13 @@ _PICKLED = (
 _UNREADABLE = (
     RuntimeError, OSError, pickle.UnpicklingError, EOFError, ValueError, LookupError, TypeError,
     ArithmeticError, MemoryError, AssertionError, struct.error,
+)  # fmt: skip
+# Plain values beside the tensors of checkpoints: MMEngine's logs (whose statistics are methods, got
+# by getattr), numpy's numbers, the arguments of timm's and DeiT's training.
+_PLAIN = (
+    HistoryBuffer, Namespace, getattr, slice, np.ndarray, np.dtype,
+    np.zeros(1).__reduce__()[0], np.float64(0).__reduce__()[0],
+    *{type(np.dtype(kind)) for kind in (bool, np.uint8, np.uint32, np.int64, np.float32, float)},
 )  # fmt: skip
 _WHAT_ELSE = {
     b"version https://git-lfs": "it is a git-lfs pointer: fetch the file itself with git lfs pull",
@@ -75,9 +83,8 @@ def _torch(path: Path, what: str) -> Any:
     options = dict(map_location="cpu", mmap=zipfile.is_zipfile(path))
     serialization = torch.serialization
     has_list = hasattr(serialization, "safe_globals")  # torch >= 2.5
-    safe = [*get_torch_safe_globals(), Namespace] if has_list else []
     try:
-        with serialization.safe_globals(safe) if has_list else nullcontext():
+        with serialization.safe_globals(list(_PLAIN)) if has_list else nullcontext():
             try:
                 return torch.load(path, weights_only=True, **options)
             except pickle.UnpicklingError as error:

@@ -8,6 +8,8 @@ from typing import Any
 
 from rbdc_mm.checkpoint.arch_of import OWN_PREFIXES, teachers_of, unscoped
 
+LOAD_FROM = "load_from"  # of a run: the whole model, after it was initialised
+
 
 @dataclass(frozen=True)
 class Source:

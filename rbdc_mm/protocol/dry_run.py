@@ -26,7 +26,7 @@ from torch import nn
 
 from rbdc_mm.arch import Arch, resolve, shapes_of
 from rbdc_mm.checkpoint.arch_of import arch_of, plain_model, unscoped
-from rbdc_mm.checkpoint.sources import sources_in
+from rbdc_mm.checkpoint.sources import LOAD_FROM, Source, sources_in
 from rbdc_mm.growth import OPERATORS
 from rbdc_mm.models.cost_of import build_on_meta
 from rbdc_mm.models.teacher_checks import teacher_problems
@@ -34,7 +34,7 @@ from rbdc_mm.protocol.plan import Plan
 from rbdc_mm.protocol.starting_points import (
     backbone_misfits,
     detector_problems,
-    load_from_problems,
+    model_misfits,
 )
 
 _ITERS_PER_EPOCH = 100  # stands in for the length of a loader that is not built
@@ -112,8 +112,8 @@ def missing_checkpoints(cfg: Config) -> list[str]:
     problems = [*detector_problems(cfg), *teacher_problems(cfg)]
     if problems:
         return problems
-    problems += load_from_problems(cfg)
-    for source in sources_in(cfg.model):
+    given = [Source(cfg.load_from, "pretrained", LOAD_FROM)] if cfg.get("load_from") else []
+    for source in [*given, *sources_in(cfg.model)]:
         if source.kind not in ("pretrained", "parent"):
             continue
         if "://" in source.address:
@@ -125,6 +125,8 @@ def missing_checkpoints(cfg: Config) -> list[str]:
             made = cfg.get("checkpoint_from")
             how = f"make it by: {made}" if made else "train it first, or give another path"
             problems.append(f"the model starts from {source.address}, which is not there: {how}")
+        elif source.where == LOAD_FROM:
+            problems += model_misfits(cfg, path)
         elif source.kind == "pretrained" and source.where == "backbone":
             problems += backbone_misfits(cfg, path, source.prefix)
     return problems

@@ -141,24 +141,23 @@ def check_function(
         raise ValueError(f"it is of style={theirs!r}, the config says style={style!r}")
 
 
-def load_from_problems(cfg: Config) -> list[str]:
-    """Why a run's ``load_from`` cannot be loaded, in one line; addresses are not tried.
+def model_misfits(cfg: Config, path: Path) -> list[str]:
+    """Why a checkpoint has nothing for the whole model (``load_from``), in one line.
 
     MMEngine would load what fits, be it nothing, and only warn.
     """
-    path = cfg.get("load_from")
-    if not path or "://" in path:
-        return []
     model = build_on_meta(cfg.model, cfg.get("default_scope"))
     wanted = {k: v.shape for k, v in model.state_dict().items()}
     try:
         state = load_file(path)["state_dict"]
-        given = weights_for(wanted, state, None, path)
-    except (ValueError, FileNotFoundError) as error:
+        given = weights_for(wanted, state, None, str(path))
+    except ValueError as error:
         return [f"load_from: {error}"]
     if any(key in given for key in wanted):
         return []
-    return [f"load_from holds none of the model's {len(wanted)} tensors: {unknown(state, path)}"]
+    return [
+        f"load_from holds none of the model's {len(wanted)} tensors: {unknown(state, str(path))}"
+    ]
 
 
 def _tops(keys: Iterable[str]) -> str:
