@@ -24,11 +24,11 @@ from rbdc_mm.checkpoint.arch_of import (
     arch_of,
     model_with_arch,
     plain_model,
-    sources_of,
     without_projections,
 )
 from rbdc_mm.checkpoint.classifiers import build_classifier
 from rbdc_mm.checkpoint.files import load_file, read_checkpoint
+from rbdc_mm.checkpoint.sources import sources_of
 from rbdc_mm.cost import Ledger
 from rbdc_mm.hooks import DistillationHook, EpochSeedHook
 from rbdc_mm.models.cost_of import (

@@ -114,9 +114,13 @@ class ResNetArch:
         return table
 
     def settings(self) -> dict[str, Any]:
-        """Strides and dilations, and where a Bottleneck strides (a BasicBlock has no choice)."""
-        settings = dict(strides=self.strides, dilations=self.dilations, norm_eps=self.norm_eps)
-        return settings if self.convs_per_block == 2 else {"style": self.style, **settings}
+        """How each stage strides and dilates, and in which convolution."""
+        return dict(
+            style=self.style,
+            strides=self.strides,
+            dilations=self.dilations,
+            norm_eps=self.norm_eps,
+        )
 
     def block_prefixes(self) -> tuple[tuple[str, ...], ...]:
         """How the keys of each residual block begin, stage by stage."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 from rbdc_mm.arch import ARCHS, Arch, ResNetArch, ViTArch
@@ -23,7 +23,7 @@ _RESNET_FIXED = {
 # Our classifier that learns from teachers, and the prefixes and keys of our backbones.
 _DISTILLING = "FeatureDistillationClassifier"
 _PROJECTIONS = "projections."
-_OWN_PREFIXES = ("RBDC", "CoMPT")
+OWN_PREFIXES = ("RBDC", "CoMPT")
 _OWN_KEYS = ("parents", "coupling", "norm", "norm_blocks", "parent", "fill", "packed")
 
 
@@ -118,35 +118,10 @@ def listed_teachers(teachers: Sequence[str] = (), **_: Any) -> tuple[str, ...]:
     return tuple(map(str, teachers))
 
 
-def sources_of(model: Any) -> Iterator[str]:
-    """Addresses of the checkpoints that a model config starts or learns from, repeats included.
-
-    These are ``Pretrained`` initialisations anywhere, the parents of our backbones, the teachers,
-    and the source of a learned operator.
-    """
-    if not isinstance(model, Mapping):
-        return
-    init_cfg = model.get("init_cfg")
-    for init in init_cfg if isinstance(init_cfg, list | tuple) else [init_cfg]:
-        if isinstance(init, Mapping) and init.get("type") == "Pretrained":
-            yield init["checkpoint"]
-    kind = unscoped(model.get("type", ""))
-    if kind.startswith(_OWN_PREFIXES):
-        yield from model.get("parents", ())
-        if model.get("parent"):
-            yield model["parent"]
-    if kind == "LiGOClassifier":
-        yield model["source"]
-    yield from teachers_of(model)
-    for value in model.values():
-        for item in value if isinstance(value, list | tuple) else [value]:
-            yield from sources_of(item)
-
-
 def _stock_name(backbone: ModelCfg) -> str:
     """mmpretrain's name of a backbone's type, be it its own or ours."""
     kind = unscoped(backbone["type"])
-    for prefix in _OWN_PREFIXES:
+    for prefix in OWN_PREFIXES:
         kind = kind.removeprefix(prefix)
     return kind
 
@@ -161,13 +136,15 @@ def model_with_arch(model: ModelCfg, arch: Arch) -> dict:
     backbone, head = model["backbone"], model["head"]
     if "Pretrained" in str(backbone.get("init_cfg")):
         del backbone["init_cfg"]
-    if unscoped(backbone["type"]).startswith(_OWN_PREFIXES):  # whose parents gave the old widths
+    if unscoped(backbone["type"]).startswith(OWN_PREFIXES):  # whose parents gave the old widths
         backbone["type"] = f"mmpretrain.{_stock_name(backbone)}"
         for key in _OWN_KEYS:
             backbone.pop(key, None)
     if isinstance(arch, ResNetArch):
         backbone["depth"] = arch.depth
         backbone["base_channels"] = backbone["stem_channels"] = arch.base_channels
+        if arch.convs_per_block == 3:
+            backbone["style"] = arch.style
         head["in_channels"] = arch.feature_channels
         return model
     assert isinstance(arch, ViTArch)
@@ -266,12 +243,14 @@ def _resnet(backbone: ModelCfg) -> ResNetArch:
     norm_type = unscoped((backbone.get("norm_cfg") or dict(type="BN"))["type"])
     if norm_type not in ("BN", "SyncBN"):
         raise ValueError(f"model.backbone.norm_cfg.type={norm_type!r}: wanted 'BN' or 'SyncBN'")
-    return ResNetArch(
+    arch = ResNetArch(
         depth=backbone["depth"],
         base_channels=base,
         in_channels=backbone.get("in_channels", 3),
-        style=backbone.get("style", "pytorch"),
         strides=tuple(backbone.get("strides", (1, 2, 2, 2))),
         dilations=tuple(backbone.get("dilations", (1, 1, 1, 1))),
         norm_eps=_eps(backbone.get("norm_cfg"), 1e-5),
     )
+    # basic blocks have but one place to stride in
+    style = backbone.get("style", "pytorch") if arch.convs_per_block == 3 else "pytorch"
+    return replace(arch, style=style)

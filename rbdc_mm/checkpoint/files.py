@@ -1,23 +1,38 @@
-"""MMEngine checkpoint files: read with clear errors, written whole or not at all."""
+"""Checkpoint files: read with clear errors, as mmpretrain has them; written whole or not at all."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
-import pickle
-import zipfile
-from collections.abc import Mapping
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from mmengine import Config
+from safetensors.torch import save_file
 from torch import Tensor
 
 from rbdc_mm.arch import Arch
-from rbdc_mm.checkpoint.arch_of import arch_of, is_distilling, plain_model, without_projections
+from rbdc_mm.checkpoint.arch_of import (
+    arch_of,
+    backbone_arch,
+    is_distilling,
+    plain_model,
+    without_projections,
+)
+from rbdc_mm.checkpoint.inferred import config_of
+from rbdc_mm.checkpoint.layouts import convert, layout_of, unknown
+from rbdc_mm.checkpoint.reading import META, read_object
+from rbdc_mm.checkpoint.saying import say_once
+from rbdc_mm.checkpoint.wrappers import unwrapped
 from rbdc_mm.config import plain_config, read_config
+
+OPENMMLAB = "OpenMMLab"
 
 
 @dataclass(frozen=True)
@@ -26,10 +41,12 @@ class Checkpoint:
 
     Attributes:
         path: where it lies.
-        state_dict: its weights (memory-mapped: nothing is read before it is used).
+        state_dict: its weights, by mmpretrain's names (memory-mapped: nothing is read before it is
+            used).
         meta: MMEngine's meta.
         cfg: the config that made it.
         weights: ``'ema'`` if EMAHook put the averaged weights into ``state_dict``, else ``'raw'``.
+        layout: how the file itself names its tensors.
     """
 
     path: Path
@@ -37,82 +54,116 @@ class Checkpoint:
     meta: dict[str, Any]
     cfg: Config
     weights: str
+    layout: str = OPENMMLAB
 
     @property
     def arch(self) -> Arch:
         """Its architecture; ValueError as ``arch_of`` says, with the file's name."""
+        return self._described(arch_of)
+
+    @property
+    def backbone(self) -> Arch:
+        """The architecture of its backbone, be there a head or not; ValueError as for ``arch``."""
+        return self._described(lambda model: backbone_arch(model.get("backbone") or {}))
+
+    def _described(self, describe: Callable[[Any], Arch]) -> Arch:
         if not self.cfg.get("model"):
             raise ValueError(f"{self.path}: its config {self.cfg.filename or ''} has no 'model'")
         try:
-            return arch_of(self.cfg.model)
+            return describe(self.cfg.model)
         except ValueError as error:
             raise ValueError(f"{self.path}: {error}") from error
 
 
 def load_file(path: str | Path) -> dict[str, Any]:
-    """The content of an MMEngine checkpoint file, on the CPU, memory-mapped where possible.
+    """The content of a checkpoint file, on the CPU, memory-mapped where possible.
 
-    Like every OpenMMLab checkpoint it holds pickled objects: load only files that you trust.
+    Whatever is wrapped around the weights is taken off, their names stay: ``state_dict`` and
+    ``meta`` (empty where there is none) are always there.
 
     Raises:
         FileNotFoundError: nothing there.
-        ValueError: truncated, or not an MMEngine checkpoint.
+        ValueError: an address, a folder, truncated, or no weights.
     """
-    path = Path(path)
-    if path.is_dir():
-        raise ValueError(f"{path} is a folder: wanted a checkpoint file inside it")
-    if not path.is_file():
-        raise FileNotFoundError(f"checkpoint {path} does not exist")
-    size_mib = path.stat().st_size / 2**20
-    with path.open("rb") as file:
-        start = file.read(2)
-    # Unpickling what is no pickle can raise anything: look first.
-    if start != b"PK" and start[:1] != b"\x80":
-        raise ValueError(
-            f"{path} ({size_mib:.1f} MiB) is not a checkpoint: it starts with {start!r}, neither "
-            "torch's zip archive nor a pickle; wanted a file that MMEngine's Runner has saved"
-        )
-    try:
-        content = torch.load(
-            str(path), map_location="cpu", weights_only=False, mmap=zipfile.is_zipfile(path)
-        )
-    except (RuntimeError, OSError, pickle.UnpicklingError, EOFError, ValueError, KeyError) as error:
-        raise ValueError(
-            f"{path} ({size_mib:.1f} MiB) is truncated or not a checkpoint: torch cannot read it "
-            f"({str(error).splitlines()[0]}); wanted a file that MMEngine's Runner has saved"
-        ) from error
-    if not isinstance(content, dict) or not isinstance(content.get("state_dict"), Mapping):
-        is_dict = isinstance(content, dict)
-        got = sorted(map(str, content))[:5] if is_dict else type(content).__name__
-        raise ValueError(
-            f"{path} is not an MMEngine checkpoint: wanted a dict with 'state_dict' and 'meta', "
-            f"got {got}"
-        )
-    return content
+    if re.match(r"[\w.+-]{2,}:/", str(path)):  # a Path has but one slash left
+        raise ValueError(f"{path} is an address: a file is wanted here, download it first")
+    return unwrapped(read_object(Path(path).expanduser()), str(path))
 
 
-def read_checkpoint(path: str | Path, config: str | Path | None = None) -> Checkpoint:
-    """Reads a checkpoint and the config it carries (or the one given).
+def read_checkpoint(
+    path: str | Path,
+    config: str | Path | None = None,
+    library: str = "auto",
+    num_heads: int | None = None,
+) -> Checkpoint:
+    """Reads a classifier's checkpoint and the config it carries (or the one given).
+
+    Those of timm, torchvision and Hugging Face are converted, and their config inferred where
+    they carry none, see ``layouts`` and ``inferred``.
+
+    Args:
+        path: the file.
+        config: its config, for checkpoints without one.
+        library: whose layout it has, one of ``layouts.LIBRARIES``; ``'auto'``: its keys decide.
+        num_heads: of a ViT of another library whose size is unusual.
 
     Raises:
-        FileNotFoundError, ValueError: see ``load_file``; also when there is no config at all.
+        FileNotFoundError, ValueError: see ``load_file``; an unknown layout; no config at all.
     """
-    path = Path(path)
-    content = load_file(path)
-    meta = content.get("meta") or {}
+    content, path = load_file(path), Path(path)
+    meta, state, layout, inferred = content["meta"], content["state_dict"], OPENMMLAB, None
+    is_foreign = layout_of(state) is not None and library != "mmpretrain"
+    if is_foreign or library not in ("auto", "mmpretrain"):
+        converted = convert(state, str(path), library)
+        state, layout = converted.state, converted.layout.name
+        say_once(f"{path}: read in the layout of {layout}")
+        if config is None and not config_in(meta):
+            architecture = content.get("arch")
+            architecture = architecture if _is_text(architecture) else ""
+            inferred = config_of(converted, path, architecture, num_heads)
+    elif state and not any(key.startswith("backbone.") for key in state) and not config_in(meta):
+        raise ValueError(unknown(state, str(path)))
     if config is not None:
         cfg = read_config(config)
-    elif meta.get("cfg"):
-        cfg = plain_config(Config.fromstring(meta["cfg"], ".py"))
-        # Errors about this config shall name the checkpoint, not MMEngine's temporary file.
-        object.__setattr__(cfg, "_filename", str(path))
+    elif inferred is not None:
+        cfg = inferred
+    elif config_in(meta):
+        cfg = plain_config(_config(config_in(meta), path))
     else:
-        raise ValueError(f"{path} carries no config in its meta: give one with --config")
+        raise ValueError(
+            f"{path} carries no config in its meta: give one with --config, or put one into it "
+            f"by tools/convert.py {path} OUT --config CONFIG"
+        )
+    # Errors about this config shall name the checkpoint, not MMEngine's temporary file.
+    if config is None:
+        object.__setattr__(cfg, "_filename", str(path))
     weights = meta.get("weights") or ("ema" if "ema_state_dict" in content else "raw")
-    state = content["state_dict"]
     if is_distilling(cfg.get("model") or {}):  # teachers and projections were for training alone
         cfg.model, state = plain_model(cfg.model), without_projections(state)
-    return Checkpoint(path, state, meta, cfg, weights)
+    return Checkpoint(path, state, meta, cfg, weights, layout)
+
+
+def config_in(meta: dict[str, Any]) -> str | None:
+    """The text of the config in a checkpoint's meta; before MMEngine it was called ``config``."""
+    text = meta.get("cfg") or meta.get("config")
+    return text if _is_text(text) else None
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and bool(value)
+
+
+def _config(text: str, path: Path) -> Config:
+    try:
+        cfg = Config.fromstring(text, ".py")
+    except (SyntaxError, NameError, ImportError, AttributeError, TypeError, KeyError, OSError) as e:
+        raise ValueError(
+            f"{path}: the config in its meta cannot be read ({type(e).__name__}: {e})"
+        ) from e
+    normed = cfg.get("img_norm_cfg")  # mmcls 0.x and mmdet 2.x
+    if normed and not cfg.get("data_preprocessor"):
+        cfg.data_preprocessor = dict(normed)
+    return cfg
 
 
 def hash_of_file(path: str | Path) -> str:
@@ -125,24 +176,47 @@ def hash_of_file(path: str | Path) -> str:
 
 
 def write_checkpoint(content: dict[str, Any], path: str | Path) -> None:
-    """Writes a checkpoint to a temporary name, then renames it."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    """Writes a checkpoint to a temporary name, then renames it.
+
+    A path that ends in ``.safetensors`` gets that format: the weights, and ``meta`` as JSON in the
+    header, under ``reading.META``.
+
+    Raises:
+        ValueError: safetensors of a meta that JSON cannot hold.
+    """
+    if Path(path).suffix != ".safetensors":
+        return _write(path, lambda temporary: torch.save(content, temporary))
+    assert content.keys() <= {"meta", "state_dict"}
     try:
-        torch.save(content, temporary)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        meta = json.dumps(content["meta"], default=_plain)
+    except TypeError as error:
+        raise ValueError(f"{path}: its meta cannot be written as JSON ({error})") from error
+    # safetensors refuses what shares memory
+    state = {
+        key: value.clone(memory_format=torch.contiguous_format)
+        for key, value in content["state_dict"].items()
+    }
+    metadata = {"format": "pt", META: meta}
+    return _write(path, lambda temporary: save_file(state, temporary, metadata))
 
 
 def write_text(text: str, path: str | Path) -> None:
     """Writes a text file to a temporary name, then renames it."""
+    _write(path, lambda temporary: temporary.write_text(text))
+
+
+def _write(path: str | Path, write: Callable[[Path], Any]) -> None:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        temporary.write_text(text)
+        write(temporary)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.ndarray | np.generic | Tensor):
+        return value.tolist()
+    raise TypeError(f"{type(value).__name__} {value!r}")

@@ -26,6 +26,7 @@ from rbdc_mm.checkpoint.classifiers import (
 )
 from rbdc_mm.checkpoint.files import Checkpoint, load_file, read_checkpoint, write_checkpoint
 from rbdc_mm.checkpoint.ledgers import ledger_in, ledger_of
+from rbdc_mm.checkpoint.precision import in_one_precision
 from rbdc_mm.cost import Ledger, count_flops
 from rbdc_mm.growth import OPERATORS, Operator
 from rbdc_mm.growth.calibrate import norm_scales
@@ -107,7 +108,7 @@ def grow_checkpoint(
         options["norm_scales"] = _calibrate(read, arches, calibrate, options, ledger)
     if chosen.needs_init:
         options["init"] = initial_state(model, seed)
-    states = [checkpoint.state_dict for checkpoint in read]
+    states = in_one_precision([checkpoint.state_dict for checkpoint in read], names)
     state = chosen.apply(target, arches, states, names, **options)
     resolve(target, {key: value.shape for key, value in state.items()}, f"the grown {out}")
     cfg = _target_config(read[0].cfg, model)

@@ -13,9 +13,10 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import nn
 
-from rbdc_mm.checkpoint.arch_of import is_distilling, plain_model, sources_of, teachers_of
+from rbdc_mm.checkpoint.arch_of import is_distilling, plain_model, teachers_of
 from rbdc_mm.checkpoint.files import load_file, read_checkpoint
 from rbdc_mm.checkpoint.ledgers import ledger_in, unknown_ledger
+from rbdc_mm.checkpoint.sources import sources_of
 from rbdc_mm.config import plain_config
 from rbdc_mm.cost import Ledger, SampleCost, format_flops
 from rbdc_mm.hooks.cost_scalars import note_evaluation, note_spent

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from rbdc_mm.arch import Arch, shapes_of
 from rbdc_mm.checkpoint.arch_of import backbone_arch, norm_cfg_of
 from rbdc_mm.checkpoint.files import read_checkpoint
+from rbdc_mm.checkpoint.precision import in_one_precision
 from rbdc_mm.growth import couple, coupled_arch, embed
 from rbdc_mm.growth.engine import StateDict
 from rbdc_mm.registry import MODELS
@@ -49,11 +50,12 @@ class _Grown:
             return
         checkpoints = [read_checkpoint(path) for path in self.parents]
         names = [str(path) for path in self.parents]
-        arches = [checkpoint.arch.backbone_only() for checkpoint in checkpoints]
-        states = [
+        arches = [checkpoint.backbone for checkpoint in checkpoints]
+        backbones = [
             {k: v for k, v in c.state_dict.items() if k.startswith("backbone.")}
             for c in checkpoints
         ]
+        states = in_one_precision(backbones, names)
         grown = self._grow(arches, states, names)
         stripped = {k.removeprefix("backbone."): v for k, v in grown.items()}
         own = {k: v.shape for k, v in self.state_dict().items()}  # type: ignore[attr-defined]

@@ -15,6 +15,7 @@ from rbdc_mm.arch import Arch, resolve
 from rbdc_mm.checkpoint.arch_of import arch_of, unscoped
 from rbdc_mm.checkpoint.classifiers import build_classifier
 from rbdc_mm.checkpoint.files import read_checkpoint
+from rbdc_mm.checkpoint.precision import in_one_precision
 from rbdc_mm.cost import meta_parameters
 from rbdc_mm.growth.ligo import ligo, ligo_exactness, ligo_maps, materialisation_flops
 from rbdc_mm.registry import MODELS
@@ -34,7 +35,7 @@ class _Source:
     def state(self, device: torch.device | str = "cpu") -> dict[str, Tensor]:
         """The state dict, on a device."""
         if not self._state:
-            state = read_checkpoint(self.path).state_dict
+            (state,) = in_one_precision([read_checkpoint(self.path).state_dict], [self.path])
             resolve(self.arch, {key: value.shape for key, value in state.items()}, self.path)
             self._state = dict(state)
         if next(iter(self._state.values())).device != torch.device(device):

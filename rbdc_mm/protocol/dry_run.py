@@ -26,6 +26,7 @@ from torch import nn
 
 from rbdc_mm.arch import Arch, resolve, shapes_of
 from rbdc_mm.checkpoint.arch_of import arch_of, plain_model, unscoped
+from rbdc_mm.checkpoint.sources import LOAD_FROM, Source, sources_in
 from rbdc_mm.config import plain_config
 from rbdc_mm.growth import OPERATORS
 from rbdc_mm.models.cost_of import build_on_meta
@@ -35,7 +36,7 @@ from rbdc_mm.protocol.seeds import check_seeds
 from rbdc_mm.protocol.starting_points import (
     backbone_misfits,
     detector_problems,
-    starting_points,
+    model_misfits,
 )
 
 _ITERS_PER_EPOCH = 100  # stands in for the length of a loader that is not built
@@ -115,16 +116,23 @@ def missing_checkpoints(cfg: Config) -> list[str]:
     problems = [*detector_problems(cfg), *teacher_problems(cfg)]
     if problems:
         return problems
-    for address, prefix, where in starting_points(cfg.model):
-        if "://" in address:
+    given = [Source(cfg.load_from, "pretrained", LOAD_FROM)] if cfg.get("load_from") else []
+    for source in [*given, *sources_in(cfg.model)]:
+        if source.kind not in ("pretrained", "parent"):
             continue
-        path = Path(address)
+        if "://" in source.address:
+            if source.kind == "parent":
+                problems.append(f"a parent is wanted as a file, download {source.address} first")
+            continue
+        path = Path(source.address).expanduser()
         if not path.is_file():
             made = cfg.get("checkpoint_from")
             how = f"make it by: {made}" if made else "train it first, or give another path"
-            problems.append(f"the model starts from {address}, which is not there: {how}")
-        elif where == "backbone":
-            problems += backbone_misfits(cfg, path, prefix)
+            problems.append(f"the model starts from {source.address}, which is not there: {how}")
+        elif source.where == LOAD_FROM:
+            problems += model_misfits(cfg, path)
+        elif source.kind == "pretrained" and source.where == "backbone":
+            problems += backbone_misfits(cfg, path, source.prefix)
     return problems
 
 

@@ -15,9 +15,11 @@ from mmengine.runner import Runner
 
 from rbdc_mm.checkpoint.arch_of import is_distilling, plain_model, without_projections
 from rbdc_mm.checkpoint.files import load_file
+from rbdc_mm.checkpoint.fitting import weights_for
 from rbdc_mm.checkpoint.identity import identity
 from rbdc_mm.config import plain_config
 from rbdc_mm.data import check_data
+from rbdc_mm.hooks import ForeignWeightsHook
 from rbdc_mm.models.cost_of import build_on_meta
 from rbdc_mm.protocol.dry_run import evaluator_problems, missing_checkpoints
 from rbdc_mm.protocol.seeds import check_seeds, take_option
@@ -78,7 +80,9 @@ def _run(cfg: Config) -> Runner:
     """The stock Runner; on CPUs its DDP wrapper must be told to use no CUDA device."""
     if cfg.launcher != "none" and not torch.cuda.is_available():
         cfg.model_wrapper_cfg = dict(type="MMDistributedDataParallel", device_ids=None)
-    return Runner.from_cfg(cfg)
+    runner = Runner.from_cfg(cfg)
+    runner.register_hook(ForeignWeightsHook())
+    return runner
 
 
 def train(cfg: Config, *, resume: bool | str = False, parents: list[str] | None = None) -> bool:
@@ -144,6 +148,7 @@ def check_weights(cfg: Config, checkpoint: str | Path) -> None:
         state_dict = without_projections(state_dict)
     model = build_on_meta(cfg.model, cfg.get("default_scope"))
     wanted = {k: tuple(v.shape) for k, v in model.state_dict().items()}
+    state_dict = weights_for(wanted, state_dict, None, str(checkpoint))
     got = {k: tuple(v.shape) for k, v in state_dict.items()}
     wrong = [k for k in {**wanted, **got} if wanted.get(k) != got.get(k)]
     if wrong:

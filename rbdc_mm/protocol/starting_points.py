@@ -2,45 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from mmdet.models.backbones import ResNet as DetResNet
 from mmengine import Config
-from torch import Tensor
+from mmpretrain.models.backbones import ResNet
+from torch import Tensor, nn
 
 from rbdc_mm.checkpoint.arch_of import unscoped
-from rbdc_mm.checkpoint.files import load_file
+from rbdc_mm.checkpoint.files import config_in, load_file, read_checkpoint
+from rbdc_mm.checkpoint.fitting import (
+    BACKBONE,
+    FREE,
+    Shapes,
+    State,
+    fits,
+    under,
+    weights_for,
+)
+from rbdc_mm.checkpoint.layouts import is_folded, layout_of, unknown
 from rbdc_mm.models.cost_of import build_on_meta
 from rbdc_mm.models.windowed_vit import WindowedVisionTransformer
 
 _NUM_SHOWN = 3
-_BACKBONE = "backbone."
-# The position embedding is resized to the image; norms behind the last layer may be unused.
-_FREE = ("pos_embed", "ln1.weight", "ln1.bias", "ln2.weight", "ln2.bias")
-
-
-def starting_points(model: Any, where: str = "") -> Iterator[tuple[str, str, str]]:
-    """Address of every checkpoint a model starts from, its prefix there, and which part it is for.
-
-    Args:
-        model: ``cfg.model``, or a part of it.
-        where: dotted path of that part in the model.
-    """
-    if isinstance(model, Mapping):
-        inits = model.get("init_cfg")
-        for init in inits if isinstance(inits, list | tuple) else [inits]:
-            if isinstance(init, Mapping) and init.get("type") == "Pretrained":
-                yield init["checkpoint"], init.get("prefix") or "", where
-        if unscoped(model.get("type", "")).startswith(("RBDC", "CoMPT")):
-            for parent in (*model.get("parents", ()), model.get("parent")):
-                if parent:
-                    yield parent, "", f"{where}.parents"
-        for key, value in model.items():
-            yield from starting_points(value, f"{where}.{key}".lstrip("."))
-    elif isinstance(model, list | tuple):
-        for n, value in enumerate(model):
-            yield from starting_points(value, f"{where}.{n}")
 
 
 def detector_problems(cfg: Config) -> list[str]:
@@ -81,34 +67,97 @@ def backbone_misfits(cfg: Config, path: Path, prefix: str) -> list[str]:
 
     MMEngine loads non-strictly and only warns: a wrong prefix would leave the backbone random.
     """
-    prefix = prefix if not prefix or prefix.endswith(".") else f"{prefix}."
-    state = load_file(path)["state_dict"]
-    given = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
     backbone = build_on_meta(cfg.model, cfg.get("default_scope")).backbone
     wanted = {k: v.shape for k, v in backbone.state_dict().items()}
-    if not any(k in given for k in wanted):
-        return [
-            f"{path} holds none of the backbone's {len(wanted)} tensors under prefix={prefix!r}: "
-            f"its {len(state)} tensors are under {_tops(state)}{_better_prefix(state, wanted)}"
-        ]
-    if isinstance(backbone, WindowedVisionTransformer):  # which itself is strict
-        try:
+    try:
+        content = load_file(path)
+        state = content["state_dict"]
+        given = weights_for(wanted, state, prefix, str(path))
+        if not any(k in given for k in wanted):
+            return [
+                f"{path} holds none of the backbone's {len(wanted)} tensors under "
+                f"prefix={prefix!r}: its {len(state)} tensors are under {_tops(state)}"
+                f"{_better_prefix(state, wanted)}"
+            ]
+        if isinstance(backbone, WindowedVisionTransformer):  # which itself is strict
             backbone.load_state_dict({k: v.to("meta") for k, v in given.items()})
-        except ValueError as error:
-            return [f"{path} does not fit the backbone: {error}"]
-        return []
+        elif wrong := _wrong_tensors(wanted, given, prefix):
+            shown = "; ".join(wrong[:_NUM_SHOWN])
+            raise ValueError(f"{shown} ({len(wrong)} in all)")
+        check_function(cfg.model.backbone, backbone, content, path)
+    except ValueError as error:
+        return [f"{path} does not fit the backbone: {error}"]
+    return []
+
+
+def _wrong_tensors(wanted: Shapes, given: State, prefix: str) -> list[str]:
     wrong = [
         f"{k}: got {tuple(given[k].shape) if k in given else 'nothing'}, wanted {tuple(shape)}"
         for k, shape in wanted.items()
-        if k not in given or (given[k].shape != shape and k not in _FREE)
+        if (k not in given and not k.endswith("num_batches_tracked"))
+        or (k in given and given[k].shape != shape and k not in FREE)
     ]
     if prefix:  # without one a classifier's head may follow
-        wrong += [f"{k}: not in the model" for k in given if k not in wanted and k not in _FREE]
+        wrong += [f"{k}: not in the model" for k in given if k not in wanted and k not in FREE]
     pos = "pos_embed"
     if pos in wanted and pos in given and given[pos].shape[-1] != wanted[pos][-1]:
         wrong.append(f"{pos}: got width {given[pos].shape[-1]}, wanted {wanted[pos][-1]}")
-    shown = "; ".join(wrong[:_NUM_SHOWN])
-    return [f"{path} does not fit the backbone: {shown} ({len(wrong)} in all)"] if wrong else []
+    return wrong
+
+
+def check_function(
+    cfg: Mapping[str, Any], backbone: nn.Module, content: Mapping[str, Any], path: Path
+) -> None:
+    """ValueError if tensors fit, but the checkpoint's backbone computed something else with them.
+
+    That is a ViT's number of heads, and the style of a ResNet's strides. Weights that do not say
+    where they are from cannot be compared.
+
+    Args:
+        cfg: the backbone's config.
+        backbone: as it is built, on any device.
+        content: the checkpoint, see ``load_file``.
+        path: where it lies.
+    """
+    state = content["state_dict"]
+    style = cfg.get("style", "pytorch") if isinstance(backbone, ResNet | DetResNet) else None
+    if style == "pytorch" and is_folded(under(BACKBONE, state) or state):
+        raise ValueError(
+            "its BatchNorms hold no statistics, as in Detectron's caffe-style ResNets, and the "
+            "config says style='pytorch': take style='caffe', norm_eval=True and its mean and std"
+        )
+    if not config_in(content["meta"]) and layout_of(state) is None:
+        return
+    try:
+        arch = read_checkpoint(path).backbone
+    except ValueError:  # of an architecture that the rule tables do not describe, or headless
+        return
+    heads, layers = getattr(arch, "num_heads", None), getattr(backbone, "layers", None)
+    own_heads = getattr(getattr(layers[0], "attn", None), "num_heads", None) if layers else None
+    if heads and own_heads and heads != own_heads:
+        raise ValueError(f"it has {heads} attention heads, the config says {own_heads}")
+    theirs = getattr(arch, "style", None)
+    if style and theirs and arch.convs_per_block == 3 and style != theirs:
+        raise ValueError(f"it is of style={theirs!r}, the config says style={style!r}")
+
+
+def model_misfits(cfg: Config, path: Path) -> list[str]:
+    """Why a checkpoint has nothing for the whole model (``load_from``), in one line.
+
+    MMEngine would load what fits, be it nothing, and only warn.
+    """
+    model = build_on_meta(cfg.model, cfg.get("default_scope"))
+    wanted = {k: v.shape for k, v in model.state_dict().items()}
+    try:
+        state = load_file(path)["state_dict"]
+        given = weights_for(wanted, state, None, str(path))
+    except ValueError as error:
+        return [f"load_from: {error}"]
+    if any(key in given for key in wanted):
+        return []
+    return [
+        f"load_from holds none of the model's {len(wanted)} tensors: {unknown(state, str(path))}"
+    ]
 
 
 def _tops(keys: Iterable[str]) -> str:
@@ -117,8 +166,9 @@ def _tops(keys: Iterable[str]) -> str:
 
 
 def _better_prefix(state: Mapping[str, Tensor], wanted: Mapping[str, Any]) -> str:
-    if any(f"{_BACKBONE}{k}" in state for k in wanted):
-        return f". Set init_cfg.prefix={_BACKBONE!r}"
-    if any(k in state for k in wanted):
+    if any(f"{BACKBONE}{k}" in state for k in wanted):
+        return f". Set init_cfg.prefix={BACKBONE!r}"
+    if fits(wanted, state):
         return ". Leave out init_cfg.prefix"
-    return ": it is not a checkpoint of such a backbone"
+    seen, needed = (", ".join(map(repr, list(keys)[:2])) for keys in (state, wanted))
+    return f": it is not a checkpoint of such a backbone, with {seen} for {needed}"

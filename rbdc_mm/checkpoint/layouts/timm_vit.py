@@ -1,0 +1,74 @@
+"""timm's ViT, with which official DeiT, DeiT III and MAE share their names."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from rbdc_mm.checkpoint.layouts.layout import Layout, State
+
+
+class _TimmViT(Layout):
+    def refusal(self, state: State) -> str | None:
+        """Also what shows in what is missing, and in shapes alone."""
+        if what := super().refusal(state):
+            return what
+        if "cls_token" not in state:
+            return "a ViT without a class token"
+        if "pos_embed" not in state:
+            return "a ViT without a position embedding"
+        hidden, out = (state.get(f"blocks.0.mlp.fc{n}.weight") for n in (1, 2))
+        if hidden is not None and out is not None and hidden.shape[:1] != out.shape[-1:]:
+            return "a ViT with a gated MLP, as SwiGLU ('blocks.0.mlp.fc1.weight')"
+        return None
+
+    def before(self, state: State) -> dict[str, Tensor]:
+        """Gives the class token a position, zero, where positions are added before it comes.
+
+        So DeiT III and timm's ``no_embed_class`` do it; the network computes the same.
+        """
+        positions = state["pos_embed"]
+        num = positions.shape[1] if positions.dim() == 3 else 0
+        if num and math.isqrt(num) ** 2 == num:  # with a class token's it would be one more
+            zero = positions.new_zeros(1, 1, positions.shape[2])
+            return {**state, "pos_embed": torch.cat([zero, positions], dim=1)}
+        return dict(state)
+
+
+TIMM_VIT = _TimmViT(
+    option="timm",
+    name="timm's ViT or official DeiT",
+    marks=("blocks.0.attn.qkv.weight", "patch_embed.proj.weight"),
+    rows=(
+        ("cls_token", "backbone.cls_token"),
+        ("pos_embed", "backbone.pos_embed"),
+        ("patch_embed.proj.{p}", "backbone.patch_embed.projection.{p}"),
+        ("blocks.{i}.norm1.{p}", "backbone.layers.{i}.ln1.{p}"),
+        ("blocks.{i}.norm2.{p}", "backbone.layers.{i}.ln2.{p}"),
+        ("blocks.{i}.attn.qkv.{p}", "backbone.layers.{i}.attn.qkv.{p}"),
+        ("blocks.{i}.attn.proj.{p}", "backbone.layers.{i}.attn.proj.{p}"),
+        ("blocks.{i}.mlp.fc1.{p}", "backbone.layers.{i}.ffn.layers.0.0.{p}"),
+        ("blocks.{i}.mlp.fc2.{p}", "backbone.layers.{i}.ffn.layers.1.{p}"),
+        ("blocks.{i}.ls1.gamma", "backbone.layers.{i}.attn.gamma1.weight"),
+        ("blocks.{i}.gamma_1", "backbone.layers.{i}.attn.gamma1.weight"),
+        ("blocks.{i}.ls2.gamma", "backbone.layers.{i}.ffn.gamma2.weight"),
+        ("blocks.{i}.gamma_2", "backbone.layers.{i}.ffn.gamma2.weight"),
+        ("norm.{p}", "backbone.ln1.{p}"),
+        ("fc_norm.{p}", "backbone.ln2.{p}"),
+        ("head.{p}", "head.layers.head.{p}"),
+    ),
+    dropped=(r"mask_token", r"decoder_.+"),  # of MAE and DINOv2
+    refused=(
+        (r"dist_token|head_dist\..+", "a distilled DeiT, with a second token"),
+        (r"reg_token|register_tokens", "a ViT with register tokens"),
+        (r"norm_pre\..+", "a ViT with a norm before its first layer, as CLIP's"),
+        (r"blocks\.\d+\.attn\.[qk]_norm\..+", "a ViT that normalises queries and keys"),
+        (r".+\.mlp\.(w\d+|fc1_[gx]|norm)\..+", "a ViT with a gated MLP, as SwiGLU"),
+        (r"attn_pool\..+", "a ViT that pools by attention, as SigLIP's"),
+        (r".+\.(relative_position_bias_table|[qv]_bias)", "BEiT or EVA"),
+        (r".*\brel_pos.*", "a ViT with relative positions"),
+    ),
+    eps=1e-6,
+)

@@ -1,0 +1,34 @@
+"""torchvision's ViT."""
+
+from __future__ import annotations
+
+from rbdc_mm.checkpoint.layouts.layout import Layout
+
+_LAYER = "encoder.layers.encoder_layer_{i}."
+
+TORCHVISION_VIT = Layout(
+    option="torchvision",
+    name="torchvision's ViT",
+    marks=("class_token", "encoder.pos_embedding"),
+    rows=(
+        ("class_token", "backbone.cls_token"),
+        ("encoder.pos_embedding", "backbone.pos_embed"),
+        ("conv_proj.{p}", "backbone.patch_embed.projection.{p}"),
+        (_LAYER + "ln_1.{p}", "backbone.layers.{i}.ln1.{p}"),
+        (_LAYER + "ln_2.{p}", "backbone.layers.{i}.ln2.{p}"),
+        (_LAYER + "self_attention.in_proj_{p}", "backbone.layers.{i}.attn.qkv.{p}"),
+        (_LAYER + "self_attention.out_proj.{p}", "backbone.layers.{i}.attn.proj.{p}"),
+        (_LAYER + "mlp.0.{p}", "backbone.layers.{i}.ffn.layers.0.0.{p}"),
+        (_LAYER + "mlp.3.{p}", "backbone.layers.{i}.ffn.layers.1.{p}"),
+        # before 0.13, as in the files that it still downloads
+        (_LAYER + "mlp.linear_1.{p}", "backbone.layers.{i}.ffn.layers.0.0.{p}"),
+        (_LAYER + "mlp.linear_2.{p}", "backbone.layers.{i}.ffn.layers.1.{p}"),
+        ("encoder.ln.{p}", "backbone.ln1.{p}"),
+        ("heads.pre_logits.{p}", "head.layers.pre_logits.{p}"),
+        ("heads.head.{p}", "head.layers.head.{p}"),
+    ),
+    refused=((r"conv_proj\.conv_.+", "a ViT with a convolutional stem"),),
+    eps=1e-6,
+    mean=(0.485, 0.456, 0.406),
+    std=(0.229, 0.224, 0.225),
+)
