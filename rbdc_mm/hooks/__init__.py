@@ -1,10 +1,11 @@
-"""Registered hooks: growth, distillation, the ledger, the run record, a budget, seeds."""
+"""Registered hooks: growth, distillation, ledger, run record, guard, budget, seeds."""
 
 from rbdc_mm.hooks.budget_stop import BudgetStopHook
 from rbdc_mm.hooks.distillation import DistillationHook
 from rbdc_mm.hooks.epoch_seed import EpochSeedHook
 from rbdc_mm.hooks.flops_ledger import FLOPsLedgerHook
 from rbdc_mm.hooks.growth import GrowthHook
+from rbdc_mm.hooks.run_guard import RunGuardHook
 from rbdc_mm.hooks.run_record import RunRecordHook
 
 __all__ = [
@@ -13,5 +14,6 @@ __all__ = [
     "EpochSeedHook",
     "FLOPsLedgerHook",
     "GrowthHook",
+    "RunGuardHook",
     "RunRecordHook",
 ]

@@ -9,7 +9,7 @@ from typing import Any
 from mmengine import Config
 from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.hooks import Hook
-from mmengine.runner import EpochBasedTrainLoop, Runner, find_latest_checkpoint
+from mmengine.runner import EpochBasedTrainLoop, Runner
 
 from rbdc_mm.checkpoint.arch_of import (
     is_distilling,
@@ -30,17 +30,19 @@ from rbdc_mm.hooks.provenance import (
     versions,
 )
 from rbdc_mm.hooks.resources import ResourceMeter, Resources, added
+from rbdc_mm.hooks.run_guard import guard, settle_resume
 from rbdc_mm.records import FINAL, RECORD, SCHEMA
 from rbdc_mm.registry import HOOKS
 
 
 @HOOKS.register_module()
 class RunRecordHook(Hook):
-    """Writes ``work_dir/run.json`` at every evaluation and, marked as finished, at the end.
+    """Writes ``work_dir/run.json`` at the start, at every evaluation and, as finished, at the end.
 
-    At the end it also writes ``work_dir/final.pth``: the last checkpoint without optimiser state,
-    under a name that does not depend on the schedule, for what starts from this run. Of a
-    classifier that distilled, it holds the plain one, config included.
+    At the end it also writes ``work_dir/final.pth``: the weights that were evaluated last, whatever
+    checkpoints are kept (averaged ones where there is an EMAHook), without optimiser state, for
+    what starts from this run. Of a classifier that distilled, it holds the plain one, config
+    included. It brings a RunGuardHook along, which stops a run that can become no result.
 
     Tables are made from these files alone: what was trained (config, its hash, seed, parents), how
     well (every metric of every evaluation, and the FLOPs of all runs behind it until then), at what
@@ -59,6 +61,11 @@ class RunRecordHook(Hook):
         self._setting: dict[str, Any] = {}
         self._resumed_hash: str | None = None
 
+    def before_run(self, runner: Runner) -> None:
+        """Has the run guarded, and finds what it resumes from, under any tool."""
+        guard(runner)
+        settle_resume(runner)
+
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Remembers a resumed run's setting: its config now loads its own checkpoint."""
         if runner._resume:
@@ -66,12 +73,12 @@ class RunRecordHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Takes over the record of the run that is resumed."""
-        earlier = [self._read(runner)]
+        hook, done = ledger_hook(runner), _progress(runner)
+        ledger = hook.ledger
+        earlier = [self._read(runner, hook.resumed_id)]
         # every rank must decide alike whether to evaluate at the end
         broadcast_object_list(earlier)
-        ledger, done = ledger_hook(runner).ledger, _progress(runner)
-        resumed = earlier[0] is not None and earlier[0]["ledger"]["run_id"] == ledger.run_id
-        if resumed:
+        if earlier[0] is not None:
             if earlier[0]["schema"] == SCHEMA:
                 self._earlier = {key: earlier[0][key] for key in Resources.__annotations__}
             else:
@@ -81,7 +88,7 @@ class RunRecordHook(Hook):
                 )
             if earlier[0]["progress"] <= done:
                 # An epoch is evaluated after its checkpoint is written: the record knows of it.
-                noted = earlier[0]["ledger"]["entries"][ledger.run_id]["eval_flops"]
+                noted = earlier[0]["ledger"]["entries"][hook.resumed_id]["eval_flops"]
                 ledger.add_eval(1, max(0, noted - ledger.own.eval_flops))
             self.history = {k: v for k, v in earlier[0]["history"].items() if int(k) <= done}
             self.spent = {k: v for k, v in earlier[0].get("spent", {}).items() if int(k) <= done}
@@ -89,7 +96,8 @@ class RunRecordHook(Hook):
         self._setting = {
             "name": runner.experiment_name,
             "config": config_path(cfg),
-            "config_hash": self._resumed_hash or setting_hash(cfg),
+            "config_hash": self._hash(cfg),
+            "resumed": cfg.get("resumed"),
             "method": cfg.get("method"),
             "operator": operator_of(cfg),
             "architecture": architecture(cfg),
@@ -103,6 +111,13 @@ class RunRecordHook(Hook):
         }
         self._meter = ResourceMeter()
         self._meter.start()
+        self._write(runner, finished=False)
+
+    def _hash(self, cfg: Config) -> str:
+        """The setting's: that of a resumed run is its checkpoint's, unless it was changed."""
+        if cfg.get("resumed"):
+            return setting_hash(Config({**cfg._cfg_dict.to_dict(), "load_from": None}))
+        return self._resumed_hash or setting_hash(cfg)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Tells runs that start from this one what it was."""
@@ -125,14 +140,16 @@ class RunRecordHook(Hook):
         self._write(runner, finished=True)
 
     def _publish(self, runner: Runner) -> None:
-        """Puts the last checkpoint, without optimiser state, under a name that does not vary."""
+        """Writes the weights as they are now, which is as they were evaluated last."""
         if not is_main_process():
             return
-        last = find_latest_checkpoint(runner.work_dir)
-        if last is None:
-            runner.logger.warning(f"no checkpoint in {runner.work_dir}: {FINAL} is not written")
-            return
-        content = load_file(last)
+        at = dict(epoch=runner.epoch, iter=runner.iter)
+        # MMEngine's own checkpoint, so that hooks (EMA, ledger) have their say in it.
+        whole = Path(runner.work_dir) / f".{FINAL}.whole"
+        state = dict(save_optimizer=False, save_param_scheduler=False)
+        runner.save_checkpoint(runner.work_dir, whole.name, meta=at, **state)
+        content = load_file(whole)
+        whole.unlink()
         meta = dict(content["meta"], weights="ema" if "ema_state_dict" in content else "raw")
         final = {"meta": meta, "state_dict": content["state_dict"]}
         if is_distilling(runner.cfg.model):
@@ -140,11 +157,16 @@ class RunRecordHook(Hook):
             final["state_dict"] = without_projections(content["state_dict"])
         write_checkpoint(final, Path(runner.work_dir) / FINAL)
 
-    def _read(self, runner: Runner) -> dict[str, Any] | None:
-        path = Path(runner.work_dir) / RECORD
-        if not is_main_process() or not path.is_file():
+    def _read(self, runner: Runner, run_id: str | None) -> dict[str, Any] | None:
+        """The record of the run that is resumed: here, or beside the checkpoint it goes on from."""
+        if not is_main_process() or run_id is None:
             return None
-        return json.loads(path.read_text())
+        for folder in (Path(runner.work_dir), Path(runner._load_from).parent):
+            path = folder / RECORD
+            record = json.loads(path.read_text()) if path.is_file() else None
+            if record and record["ledger"]["run_id"] == run_id:
+                return record
+        return None
 
     def _write(self, runner: Runner, finished: bool) -> None:
         used = self._meter.read()  # asks all ranks
