@@ -17,6 +17,7 @@ from torch import Tensor
 
 from rbdc_mm.arch import Arch
 from rbdc_mm.checkpoint.arch_of import arch_of, is_distilling, plain_model, without_projections
+from rbdc_mm.checkpoint.finite import check_finite
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,8 @@ def read_checkpoint(path: str | Path, config: str | Path | None = None) -> Check
     """Reads a checkpoint and the config it carries (or the one given).
 
     Raises:
-        FileNotFoundError, ValueError: see ``load_file``; also when there is no config at all.
+        FileNotFoundError, ValueError: see ``load_file``; also when there is no config at all, or
+            weights are not finite.
     """
     path = Path(path)
     content = load_file(path)
@@ -111,6 +113,7 @@ def read_checkpoint(path: str | Path, config: str | Path | None = None) -> Check
     state = content["state_dict"]
     if is_distilling(cfg.get("model") or {}):  # teachers and projections were for training alone
         cfg.model, state = plain_model(cfg.model), without_projections(state)
+    check_finite(state, path)
     return Checkpoint(path, state, meta, cfg, weights)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from mmengine.dist import get_world_size
 from mmengine.hooks import Hook
 from mmengine.runner import EpochBasedTrainLoop, Runner, find_latest_checkpoint
+from torch import Tensor
 
 from rbdc_mm.checkpoint.arch_of import sources_of
 from rbdc_mm.checkpoint.files import write_text
@@ -89,11 +90,9 @@ class RunGuardHook(Hook):
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
     ) -> None:
         """Stops at a loss that is not finite."""
-        losses = {k: float(v) for k, v in _losses(outputs or {}, "loss").items()}
-        if all(map(math.isfinite, losses.values())):
-            return
-        named = {k: float(v) for k, v in _losses(outputs).items()}
-        self._stop(runner, runner.iter + 1, f"the loss is not finite: {_words(named)}")
+        if not all(map(math.isfinite, _losses(outputs or {}, "loss").values())):
+            named = ", ".join(f"{name}={value:.4g}" for name, value in _losses(outputs).items())
+            self._stop(runner, runner.iter + 1, f"the loss is not finite: {named}")
 
     def after_train_epoch(self, runner: Runner) -> None:
         """Stops before weights that are not finite are evaluated or saved."""
@@ -158,15 +157,12 @@ def settle_resume(runner: Runner) -> None:
         runner._resume = newest is not None
 
 
-def _losses(outputs: Mapping[str, Any], only: str | None = None) -> dict[str, Any]:
+def _losses(outputs: Mapping[str, Any], only: str | None = None) -> dict[str, float]:
     """What is minimised, as MMEngine's ``parse_losses`` tells it; the sum alone where asked."""
-    if only in outputs:
-        return {only: outputs[only]}
-    return {name: value for name, value in outputs.items() if "loss" in name}
-
-
-def _words(losses: Mapping[str, float]) -> str:
-    return ", ".join(f"{name}={value:.4g}" for name, value in losses.items())
+    names = [only] if only in outputs else [name for name in outputs if "loss" in name]
+    return {
+        name: v.item() if isinstance(v := outputs[name], Tensor) else float(v) for name in names
+    }
 
 
 def _by_epoch(runner: Runner) -> bool:

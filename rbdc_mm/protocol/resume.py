@@ -28,9 +28,9 @@ RESUMED = "resumed"  # in a config: what a run was resumed from that it does not
 def take_over(cfg: Config) -> None:
     """Lets a config say what the run in its work dir says about how it was resumed."""
     path = Path(cfg.work_dir) / IDENTITY
-    if RESUMED not in cfg and path.is_file():
-        if there := json.loads(path.read_text())["config"].get(RESUMED):
-            cfg[RESUMED] = there
+    there = json.loads(path.read_text())["config"] if path.is_file() else {}
+    if there.get(RESUMED):
+        cfg.setdefault(RESUMED, there[RESUMED])
 
 
 def resume_point(cfg: Config, resume: bool | str, *, anyway: bool = False) -> Path | None:
