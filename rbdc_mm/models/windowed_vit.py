@@ -55,9 +55,10 @@ class WindowedVisionTransformer(BaseModule):
         rel_pos: adds decomposed relative position, see WindowAttention.
         rel_pos_size: with it, the side in patches of the maps that global blocks' tables describe
             (ViTDet: images of 1024 pixels, 64 patches); for maps of other sizes they are resized.
-        frozen_stages: as in mmpretrain: -1 freezes nothing, 0 what stands before the blocks, n also
-            the first n blocks, and all of them the final norm too. Frozen parts stay in evaluation
-            mode (no drop path) and get no gradient; their backward is not charged.
+        frozen_stages: -1 freezes nothing, 0 what stands before the blocks (as in mmdet's ResNet), n
+            also the first n blocks, and all of them the final norm too (as in mmpretrain's ViT).
+            Frozen parts stay in evaluation mode (no drop path) and get no gradient; their backward
+            is not charged.
         with_cp: gradient checkpointing: each block is computed again in the backward.
         norm_cfg: of the norms, by default LayerNorm with eps 1e-6.
         final_norm: whether a norm follows the last block; the pyramid necks have their own.
