@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +15,7 @@ from mmengine import Config
 from bad_inputs import BadInput
 from helpers import resnet_model, vit_model
 from rbdc_mm.checkpoint.files import read_checkpoint
+from rbdc_mm.checkpoint.grow import grow_checkpoint
 from rbdc_mm.checkpoint.resumable import loop_state
 from rbdc_mm.hooks.schedule import schedule_problems, unreached
 from rbdc_mm.models import WindowedVisionTransformer
@@ -99,9 +102,6 @@ def schedule(*schedulers: dict, length: int | None = None, **loop: Any) -> Calla
 
 def moved(folder: Path) -> str:
     """Not an error: the schedule goes along, and that is said."""
-    import contextlib
-    import io
-
     said = io.StringIO()
     cfg = config(folder)
     with contextlib.redirect_stderr(said):
@@ -130,6 +130,11 @@ def necks(out_indices: tuple[int, ...], in_channels: list[int]) -> Callable[[Pat
 
 def not_finite_parent(folder: Path) -> str:
     return message(read_checkpoint, saved(folder, weight=float("nan")))
+
+
+def not_finite_growth(folder: Path) -> str:
+    path = saved(folder, weight=float("nan"))
+    return message(grow_checkpoint, "lemon", [path], folder / "grown.pth", target_model=vit_model())
 
 
 def not_finite_start(folder: Path) -> str:
@@ -264,6 +269,9 @@ CASES = [
         "a parent with NaN",
         not_finite_parent,
         r"run/epoch_4\.pth: 'backbone.cls_token' is not finite .*the run that made it diverged",
+    ),
+    BadInput(
+        "growing it", not_finite_growth, r"run/epoch_4\.pth: 'backbone.cls_token' is not finite"
     ),
     BadInput(
         "`load_from` with infinity",

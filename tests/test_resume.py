@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from mmengine.runner import Runner
 
 from rbdc_mm.checkpoint.files import load_file, write_checkpoint
 from rbdc_mm.checkpoint.resumable import newest_resumable
@@ -147,6 +148,35 @@ def test_nothing_there_yet_is_a_beginning(digits, tmp_path, monkeypatch, capsys)
     assert record(tmp_path)["finished"]
 
 
+def test_checkpoints_by_iteration_in_a_run_of_epochs(digits, tmp_path, monkeypatch):
+    """From the newest at an epoch's end, 6 and not 8; MMEngine would train that epoch again."""
+
+    def by_iteration():
+        cfg = config(digits, tmp_path)
+        cfg.default_hooks.checkpoint = dict(type="CheckpointHook", by_epoch=False, interval=2)
+        return cfg
+
+    train_until(monkeypatch, 4, by_iteration())
+    assert newest_resumable(by_iteration()) == tmp_path / "iter_6.pth"
+    train(by_iteration(), resume=True)
+    last = record(tmp_path)
+    assert set(last["history"]) == {"1", "2", "3", "4"}
+    assert last["ledger"]["entries"][last["ledger"]["run_id"]]["num_iters"] == 12
+
+
+def test_the_stock_runner_finds_it_too(copy, digits):
+    """Neither begins again without last_checkpoint, nor goes on without an optimiser."""
+    (copy / "last_checkpoint").unlink()
+    cfg = config(digits, copy)
+    cfg.resume, cfg.load_from = True, str(next(copy.glob("best_*.pth")))
+    with pytest.raises(ValueError, match="lacks the optimiser's state"):
+        Runner.from_cfg(cfg).train()
+    cfg.load_from = None
+    Runner.from_cfg(cfg).train()
+    last = record(copy)
+    assert last["ledger"]["entries"][last["ledger"]["run_id"]]["num_iters"] == 12
+
+
 # Whether it is the same run then
 
 
@@ -192,3 +222,21 @@ def test_a_config_that_says_resume_is_resumed(copy, digits, monkeypatch):
     cfg.resume = True
     train(cfg)
     assert record(copy)["ledger"]["entries"].popitem()[1]["num_iters"] == 12
+
+
+def test_other_ranks_are_another_schedule(copy, digits, capsys):
+    """Two trained it, each epoch in two iterations; on one rank an epoch has three."""
+    content = load_file(copy / "epoch_3.pth")
+    content["meta"].update(iter=6, loop=dict(num_ranks=2, epoch_length=2))
+    write_checkpoint(content, copy / "epoch_3.pth")
+    (copy / "epoch_2.pth").unlink()
+    with pytest.raises(ValueError, match=r"it was trained on 2 ranks, here are 1\. Rates"):
+        train(config(digits, copy), resume=True)
+    train(config(digits, copy), resume=True, anyway=True)
+    assert record(copy)["resumed"]["changes"] == ["it was trained on 2 ranks, here are 1"]
+    first = record(copy)
+    (copy / "final.pth").unlink()  # as if killed now: what it saved since can be gone on from
+    train(config(digits, copy), resume=True)
+    assert "going on from" not in capsys.readouterr().out
+    for key in ("finished", "resumed", "config_hash", "history"):
+        assert record(copy)[key] == first[key]

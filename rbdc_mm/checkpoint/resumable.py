@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -61,8 +62,8 @@ def newest_resumable(cfg: Config, say: Any = print) -> Path | None:
     Looks at the files themselves, in the work dir and wherever its CheckpointHook saves
     (``out_dir``, ``filename_tmpl``); at what ``last_checkpoint`` names only where that finds
     nothing. Files that a kill left truncated, that hold no optimiser's state (``save_best``), or
-    that were saved in the middle of an epoch are passed over, which is said. Those of an earlier
-    attempt at the same run, of another run id than its run.json, do not count.
+    that were saved in the middle of an epoch are passed over; newer ones are named. Those of an
+    earlier attempt at the same run, of another run id than its run.json, do not count.
 
     Raises:
         ValueError: something was trained here, but there is nothing to go on from.
@@ -73,22 +74,22 @@ def newest_resumable(cfg: Config, say: Any = print) -> Path | None:
     pointer = work_dir / POINTER
     named = pointer.read_text().strip() if pointer.is_file() else ""
     found: list[tuple[int, Path]] = []
-    passed_over: list[str] = []
+    passed_over: list[tuple[float, str]] = []
     for path in _candidates(cfg):
         _look(path, run_id, found, passed_over)
     if not found and named and "://" not in named:
         _look(Path(named), run_id, found, passed_over)
     if found:
         newest = max(found, key=lambda one: one[0])
-        for line in passed_over:
-            say(f"passing over {line}; going on from {newest[1]}")
+        for at, line in passed_over:
+            if at > newest[0]:
+                say(f"passing over {line}; going on from {newest[1]}")
         return newest[1]
     begun = record is not None and record["progress"] > 0
     if not (passed_over or begun or named):
         return None
-    seen = (
-        "; ".join(passed_over) or f"no checkpoint of it in {' or '.join(checkpoint_folders(cfg))}"
-    )
+    folders = " or ".join(checkpoint_folders(cfg))
+    seen = "; ".join(line for _, line in passed_over) or f"no checkpoint of it in {folders}"
     if named and not passed_over:
         seen += f", and {POINTER} names {named}"
     reached = f" ({record['unit']} {record['progress']} was evaluated)" if begun else ""
@@ -101,21 +102,28 @@ def newest_resumable(cfg: Config, say: Any = print) -> Path | None:
 
 
 def _look(
-    path: Path, run_id: str | None, found: list[tuple[int, Path]], passed_over: list[str]
+    path: Path,
+    run_id: str | None,
+    found: list[tuple[int, Path]],
+    passed_over: list[tuple[float, str]],
 ) -> None:
+    """Sorts one file into what can be gone on from and what not, each with its iteration."""
     try:
         content = load_file(path)
-    except (ValueError, FileNotFoundError) as error:
-        passed_over.append(f"a broken checkpoint: {error}")
+    except FileNotFoundError as error:  # the pointer's
+        passed_over.append((math.inf, str(error)))
+        return
+    except ValueError as error:
+        passed_over.append((math.inf, f"a broken checkpoint: {error}"))
         return
     meta = content.get("meta") or {}
     saved_by = (meta.get("ledger") or {}).get("run_id")
     if run_id and saved_by not in (None, run_id):
         return
     if missing := lacks(content):
-        passed_over.append(f"{path}, which lacks {missing}")
+        passed_over.append((meta.get("iter", math.inf), f"{path}, which lacks {missing}"))
     elif is_mid_epoch(meta):
-        passed_over.append(f"{path}, which was saved in the middle of an epoch")
+        passed_over.append((meta["iter"], f"{path}, which was saved in the middle of an epoch"))
     else:
         found.append((meta["iter"], path))
 

@@ -68,6 +68,8 @@ class RunGuardHook(Hook):
                     "(load_from), or take it all the same with --resume-anyway"
                 )
             runner.logger.warning(f"resumed all the same: {said}")
+            if _by_epoch(runner):  # so that this loop's own epochs end where it counts them
+                meta["iter"] = meta["epoch"] * len(runner.train_dataloader)
 
     def before_train(self, runner: Runner) -> None:
         """Refuses what would go wrong later."""
