@@ -4,5 +4,5 @@ Apart from everything else, so that tools which only aggregate need not load Ope
 """
 
 RECORD = "run.json"  # see hooks.RunRecordHook
-FINAL = "final.pth"  # the last checkpoint without optimiser state
+FINAL = "final.pth"  # the weights that were evaluated last, without optimiser state
 SCHEMA = 2  # of RECORD; those of schema 1 can still be read

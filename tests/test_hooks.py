@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -13,14 +14,16 @@ import mmpretrain
 import pytest
 import torch
 import torchvision
+from mmengine.runner import Runner
 
 from rbdc_mm.checkpoint.files import load_file
 from rbdc_mm.cost import Ledger
-from rbdc_mm.hooks import BudgetStopHook, GrowthHook
+from rbdc_mm.hooks import BudgetStopHook, FLOPsLedgerHook, GrowthHook
 from rbdc_mm.models.cost_of import model_cost
-from rbdc_mm.protocol.launch import train
+from rbdc_mm.protocol.launch import evaluate, train
 from rbdc_mm.protocol.run import make_plan
-from tiny_runs import NUM_SAMPLES, tiny_config, tiny_protocol
+from rbdc_mm.report.collect import collect
+from tiny_runs import NUM_SAMPLES, record, tiny_config, tiny_protocol
 
 STOCK_TRAIN = Path(mmpretrain.__file__).parent / ".mim" / "tools" / "train.py"
 
@@ -244,3 +247,134 @@ def test_rbdc_backbone_in_a_run(digits, tmp_path, parents):
     assert ledger(tmp_path).total == ledger(tmp_path).target_only + sum(
         Ledger.from_dict(load_file(p)["meta"]["ledger"]).total for p in parents
     )
+
+
+# Runs that go wrong are no results
+
+
+@pytest.mark.parametrize(
+    "checkpoint",
+    [
+        dict(interval=2, save_last=False),
+        dict(interval=2, save_begin=4, save_best="auto", max_keep_ckpts=1),
+        dict(by_epoch=False, interval=4, save_last=False),
+        None,
+    ],
+    ids=str,
+)
+def test_final_holds_the_weights_that_were_evaluated_last(
+    digits, tmp_path, monkeypatch, checkpoint
+):
+    """Averaged ones here, whatever checkpoints are kept and wherever."""
+    cfg = tiny_config(digits, tmp_path / "run", epochs=3)
+    assert "EMAHook" in str(cfg.custom_hooks)
+    if checkpoint is None:
+        cfg.default_hooks.checkpoint = None
+    else:
+        hook = dict(type="CheckpointHook", out_dir=str(tmp_path / "out"), **checkpoint)
+        cfg.default_hooks.checkpoint = hook
+    evaluated = {}
+    original = FLOPsLedgerHook.after_val_iter
+
+    def after_val_iter(hook, runner, *args, **kwargs):
+        evaluated.update({k: v.clone() for k, v in runner.model.state_dict().items()})
+        original(hook, runner, *args, **kwargs)
+
+    monkeypatch.setattr(FLOPsLedgerHook, "after_val_iter", after_val_iter)
+    train(cfg)
+    final = load_file(tmp_path / "run" / "final.pth")
+    assert set(final) == {"meta", "state_dict"}
+    assert final["meta"]["weights"] == "ema"
+    assert (final["meta"]["epoch"], final["meta"]["iter"]) == (3, 9)
+    assert set(final["state_dict"]) == set(evaluated)
+    assert all(torch.equal(v, evaluated[k]) for k, v in final["state_dict"].items())
+    assert record(tmp_path / "run")["finished"]
+    assert ledger(tmp_path / "run").own.num_iters == 9
+
+
+def diverging_config(digits, work_dir):
+    cfg = tiny_config(digits, work_dir, epochs=3)
+    cfg.param_scheduler = [dict(type="MultiStepLR", milestones=[1], gamma=1e33)]
+    cfg.train_cfg.val_interval = 1
+    return cfg
+
+
+def test_a_loss_that_is_not_finite_ends_the_run(digits, tmp_path):
+    """In the second epoch, named; it has not finished, and resumed it ends there again."""
+    stopped = (
+        r"iteration [56] of 9: the loss is not finite: loss=.*last good checkpoint: "
+        r".*epoch_1\.pth.*2e\+30 now"
+    )
+    for resume in (False, True):
+        with pytest.raises(ValueError, match=stopped):
+            train(diverging_config(digits, tmp_path), resume=resume)
+        said = record(tmp_path)
+        assert not said["finished"] and re.search(stopped, said["stopped"])
+    assert said["progress"] == 1
+    assert not (tmp_path / "final.pth").exists()
+    with pytest.raises(ValueError, match="no finished run"):
+        collect([tmp_path])
+
+
+def test_weights_that_are_not_finite_are_never_saved(digits, tmp_path, parents):
+    """A step after which no loss is looked at any more: the last of an epoch."""
+    cfg = tiny_config(digits, tmp_path, epochs=1)
+    cfg.param_scheduler = None
+    cfg.optim_wrapper.optimizer = dict(type="SGD", lr=float("inf"), weight_decay=0.0)
+    cfg.train_dataloader.batch_size = NUM_SAMPLES
+    cfg.optim_wrapper.clip_grad = None
+    with pytest.raises(ValueError, match=r"iteration 1 of 1: weights are not finite: '.*'"):
+        train(cfg)
+    assert not list(tmp_path.glob("*.pth")) and not record(tmp_path)["finished"]
+
+
+def test_weights_that_are_not_finite_start_nothing(digits, tmp_path, parents):
+    """By load_from, Pretrained, parents of a backbone, a GrowthHook, and without our tools."""
+    content = load_file(parents[0])
+    key = "backbone.layers.1.attn.qkv.weight"
+    content["state_dict"][key] = content["state_dict"][key].clone()
+    content["state_dict"][key][0, 0] = float("nan")
+    bad = str(tmp_path / "bad.pth")
+    torch.save(content, bad)
+    message = rf"bad\.pth.*'{key}' is not finite \(1 of 768 values, such as nan\)"
+    plain = tiny_config(digits, tmp_path / "plain", epochs=1)
+    plain.param_scheduler = None
+    plain.load_from = bad
+    with pytest.raises(ValueError, match=message):
+        train(plain)
+    plain.work_dir = str(tmp_path / "stock")
+    with pytest.raises(ValueError, match=message):
+        Runner.from_cfg(plain).train()
+    plain.load_from = None
+    plain.model.backbone.init_cfg = dict(type="Pretrained", checkpoint=bad, prefix="backbone.")
+    with pytest.raises(ValueError, match=message):
+        train(plain)
+    cfg = coupled_config(digits, tmp_path / "hook", [parents[0], bad])
+    with pytest.raises(ValueError, match=message):
+        train(cfg)
+    cfg.custom_hooks = []
+    cfg.model.backbone.update(type="rbdc_mm.RBDCVisionTransformer", parents=[parents[0], bad])
+    with pytest.raises(ValueError, match=message):
+        train(cfg)
+    with pytest.raises(ValueError, match=message):
+        evaluate(tiny_config(digits, tmp_path / "test"), bad)
+
+
+def test_a_schedule_that_counts_iterations_is_held_against_the_loader(digits, tmp_path):
+    cfg = tiny_config(digits, tmp_path, epochs=2)  # of 3 iterations
+    cfg.param_scheduler = [dict(type="CosineAnnealingLR", by_epoch=False, T_max=3, end=3)]
+    with pytest.raises(ValueError, match=r"ends at iteration 3 of the run's 6 .*max_epochs=2"):
+        train(cfg)
+
+
+def test_a_last_batch_of_one_image_is_found_before_training(digits, tmp_path):
+    cfg = tiny_config(digits, tmp_path, epochs=1, twin="resnet18")
+    cfg.param_scheduler = None
+    cfg.train_dataloader.dataset.indices = cfg.train_dataloader.dataset.indices[:65]
+    message = r"65 images on 1 rank, batch_size=32: the last batch .*backbone\.layer4.*drop_last"
+    with pytest.raises(ValueError, match=message):
+        train(cfg)
+    assert not (tmp_path / "run.json").exists()  # not one iteration was charged
+    cfg.train_dataloader.drop_last = True
+    cfg.work_dir = str(tmp_path / "dropped")
+    train(cfg)

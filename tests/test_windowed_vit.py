@@ -372,6 +372,41 @@ def test_nothing_is_logged_about_a_checkpoint_that_fits(saved, caplog):
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 
 
+# Frozen stages
+
+
+@pytest.mark.parametrize("num_frozen", [-1, 1, 3])
+def test_stages_freeze_as_mmpretrains(num_frozen):
+    options = dict(frozen_stages=num_frozen, final_norm=True)
+    reference = plain(**options)
+    model = windowed(cls_token="keep", **options).train()
+    assert {n for n, p in model.named_parameters() if p.requires_grad} == {
+        n for n, p in reference.named_parameters() if p.requires_grad
+    }
+    modes = {name: m.training for name, m in model.named_modules() if name.startswith("layers.")}
+    assert [modes[f"layers.{i}.attn"] for i in range(3)] == [i >= num_frozen for i in range(3)]
+    assert model.patch_embed.training == (num_frozen < 0)
+
+
+def test_stages_that_are_frozen_stay_as_they_are_and_cost_no_backward():
+    model = windowed(frozen_stages=2, drop_path_rate=0.9, out_indices=(1, 2)).train()
+    early, last = model(images())
+    torch.testing.assert_close(early, model(images())[0])  # no drop path in there
+    last.sum().backward()
+    assert {n.split(".")[1] for n, p in model.named_parameters() if p.grad is not None} == {"2"}
+    model = windowed(frozen_stages=0)
+    assert not model.pos_embed.requires_grad and model.layers[0].attn.qkv.weight.requires_grad
+
+    def flops(num_frozen: int) -> int:
+        size = dict(arch=ARCH, img_size=32, patch_size=8, global_blocks=(), out_indices=(2,))
+        with meta_parameters():
+            one = WindowedVisionTransformer(**size, frozen_stages=num_frozen)
+        run = torch.empty(2, 3, 32, 32, device="meta")
+        return count_flops(one.to("meta").train(), lambda m: m(run), num_samples=2).train_flops
+
+    assert flops(-1) > flops(0) > flops(1) > flops(3)
+
+
 # Settings
 
 

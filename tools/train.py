@@ -25,6 +25,11 @@ def parse_args() -> argparse.Namespace:
         help="plain configs: go on from the newest checkpoint of the work dir, or from the one "
         "given; a finished run is left as it is. Protocols always go on where they were",
     )
+    parser.add_argument(
+        "--resume-anyway",
+        action="store_true",
+        help="resume although the config or the number of ranks is another one; recorded",
+    )
     parser.add_argument("--amp", action="store_true", help="automatic mixed precision")
     parser.add_argument("--only", metavar="STAGE", help="protocols: run this stage alone")
     parser.add_argument(

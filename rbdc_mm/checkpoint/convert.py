@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rbdc_mm.arch import Arch, ResNetArch, ViTArch, resolve
-from rbdc_mm.checkpoint.arch_of import eps_of, unscoped
+from rbdc_mm.checkpoint.arch_of import unscoped
 from rbdc_mm.checkpoint.files import Checkpoint, read_checkpoint, write_checkpoint
 from rbdc_mm.checkpoint.layouts import LAYOUTS, RESNET, export
 from rbdc_mm.checkpoint.ledgers import ledger_of
@@ -134,18 +134,18 @@ def _call(arch: Arch, to: str, read: Checkpoint) -> str:
     problems["no class token"] = not arch.with_cls_token
     problems["a head with a hidden layer"] = to != "torchvision" and arch.hidden_dim is not None
     _refuse(problems, to, read.path)
-    return _vit_call(arch, to, eps_of(read.cfg.model.backbone.get("norm_cfg")))
+    return _vit_call(arch, to)
 
 
-def _vit_call(arch: ViTArch, to: str, eps: float) -> str:
+def _vit_call(arch: ViTArch, to: str) -> str:
     size = arch.img_size[0] if arch.img_size[0] == arch.img_size[1] else arch.img_size
     num_classes = 0 if arch.num_classes is None else arch.num_classes
-    norm = f"partial(torch.nn.LayerNorm, eps={eps})"
+    norm = f"partial(torch.nn.LayerNorm, eps={arch.norm_eps})"
     if to == "hf":
         return (
             f"transformers.ViTForImageClassification(ViTConfig(hidden_size={arch.embed_dims}, "
             f"num_hidden_layers={arch.num_layers}, num_attention_heads={arch.num_heads}, "
-            f"intermediate_size={arch.feedforward_channels}, layer_norm_eps={eps}, "
+            f"intermediate_size={arch.feedforward_channels}, layer_norm_eps={arch.norm_eps}, "
             f"image_size={size}, patch_size={arch.patch_size}, qkv_bias={arch.qkv_bias}, "
             f"num_channels={arch.in_channels}, num_labels={num_classes}))"
         )

@@ -25,6 +25,7 @@ from rbdc_mm.checkpoint.arch_of import (
     plain_model,
     without_projections,
 )
+from rbdc_mm.checkpoint.finite import check_finite
 from rbdc_mm.checkpoint.inferred import config_of
 from rbdc_mm.checkpoint.layouts import convert, layout_of, unknown
 from rbdc_mm.checkpoint.reading import META, read_object
@@ -108,7 +109,8 @@ def read_checkpoint(
         num_heads: of a ViT of another library whose size is unusual.
 
     Raises:
-        FileNotFoundError, ValueError: see ``load_file``; an unknown layout; no config at all.
+        FileNotFoundError, ValueError: see ``load_file``; an unknown layout; no config at all;
+            weights that are not finite.
     """
     content, path = load_file(path), Path(path)
     meta, state, layout, inferred = content["meta"], content["state_dict"], OPENMMLAB, None
@@ -140,6 +142,7 @@ def read_checkpoint(
     weights = meta.get("weights") or ("ema" if "ema_state_dict" in content else "raw")
     if is_distilling(cfg.get("model") or {}):  # teachers and projections were for training alone
         cfg.model, state = plain_model(cfg.model), without_projections(state)
+    check_finite(state, path)
     return Checkpoint(path, state, meta, cfg, weights, layout)
 
 

@@ -25,6 +25,7 @@ from rbdc_mm.checkpoint.classifiers import (
     preprocessing,
 )
 from rbdc_mm.checkpoint.files import Checkpoint, load_file, read_checkpoint, write_checkpoint
+from rbdc_mm.checkpoint.finite import check_finite
 from rbdc_mm.checkpoint.ledgers import ledger_in, ledger_of
 from rbdc_mm.checkpoint.precision import in_one_precision
 from rbdc_mm.cost import Ledger, count_flops
@@ -82,6 +83,7 @@ def grow_checkpoint(
     sources = list(map(ledger_of, read))
     if learned is not None:
         maps = load_file(learned)
+        check_finite(maps["state_dict"], learned)
         options["learned"] = maps["state_dict"]
         sources.append(ledger_in(maps.get("meta") or {}, learned))
     if "seed" in chosen.takes:

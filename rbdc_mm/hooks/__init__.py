@@ -1,5 +1,4 @@
-"""Registered hooks: growth, distillation, the ledger, the run record, a budget, seeds,
-weights of other libraries."""
+"""Registered hooks: what happens during a run (growth, ledger, record, guard, ...)."""
 
 from rbdc_mm.hooks.budget_stop import BudgetStopHook
 from rbdc_mm.hooks.distillation import DistillationHook
@@ -7,6 +6,7 @@ from rbdc_mm.hooks.epoch_seed import EpochSeedHook
 from rbdc_mm.hooks.flops_ledger import FLOPsLedgerHook
 from rbdc_mm.hooks.foreign_weights import ForeignWeightsHook
 from rbdc_mm.hooks.growth import GrowthHook
+from rbdc_mm.hooks.run_guard import RunGuardHook
 from rbdc_mm.hooks.run_record import RunRecordHook
 
 __all__ = [
@@ -16,5 +16,6 @@ __all__ = [
     "FLOPsLedgerHook",
     "ForeignWeightsHook",
     "GrowthHook",
+    "RunGuardHook",
     "RunRecordHook",
 ]

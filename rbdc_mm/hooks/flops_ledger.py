@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -51,6 +52,7 @@ class FLOPsLedgerHook(Hook):
         cost: the ``SampleCost`` of the model itself, without what only training needs.
         training_cost: the same with the projections of a classifier that distils.
         teacher_flops: forward FLOPs per sample of all teachers.
+        resumed_id: the run id in the checkpoint that was resumed, None where none was.
     """
 
     # Before CheckpointHook, so that a saved ledger holds the iteration, and before LoggerHook.
@@ -62,6 +64,7 @@ class FLOPsLedgerHook(Hook):
         self.cost: SampleCost | None = None
         self.training_cost: SampleCost | None = None
         self.teacher_flops = 0
+        self.resumed_id: str | None = None
         self._loaded: Ledger | None = None
         self._seen_size = False
 
@@ -71,6 +74,10 @@ class FLOPsLedgerHook(Hook):
         path = runner._load_from or runner.work_dir
         if runner._resume and "ledger" in meta:
             self.ledger = Ledger.from_dict(meta["ledger"], where=str(path))
+            self.resumed_id = self.ledger.run_id
+            resumed = runner.cfg.get("resumed")
+            if resumed and resumed["another_run"] and resumed["checkpoint"] == str(path):
+                self.ledger = _renamed(self.ledger, *_new_id(runner))
         else:  # resuming a run that kept no ledger: what it cost so far is unknown
             self._loaded = ledger_in(meta, path)
 
@@ -91,9 +98,7 @@ class FLOPsLedgerHook(Hook):
             parents = [_source(path) for path in dict.fromkeys(paths)]
             if self._loaded:
                 parents.insert(0, self._loaded)
-            run_id = [f"{runner.experiment_name}-{uuid4().hex[:8]}"]
-            broadcast_object_list(run_id)
-            self.ledger = Ledger.new(run_id[0], runner.experiment_name, parents)
+            self.ledger = Ledger.new(*_new_id(runner), parents)
         self._count(cfg, _is_operator(bare_model(runner)))
         flops = self.training_cost.train_flops + self.teacher_flops
         runner.logger.info(
@@ -181,6 +186,20 @@ def ledger_hook(runner: Runner) -> FLOPsLedgerHook:
 def bare_model(runner: Runner) -> nn.Module:
     """The runner's model without what wraps it for training on several devices."""
     return runner.model.module if is_model_wrapper(runner.model) else runner.model
+
+
+def _new_id(runner: Runner) -> tuple[str, str]:
+    """Run id and name of a run that begins, the same on all ranks."""
+    run_id = [f"{runner.experiment_name}-{uuid4().hex[:8]}"]
+    broadcast_object_list(run_id)
+    return run_id[0], runner.experiment_name
+
+
+def _renamed(ledger: Ledger, run_id: str, name: str) -> Ledger:
+    """The ledger of a run that has gone on as another: what it cost so far is its own cost."""
+    entries = dict(ledger.entries)
+    entries[run_id] = replace(entries.pop(ledger.run_id), run_id=run_id, name=name)
+    return Ledger(run_id, entries)
 
 
 def _is_operator(model: nn.Module) -> bool:

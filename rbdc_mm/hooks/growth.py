@@ -8,12 +8,13 @@ from typing import Any
 
 from mmengine.dist import barrier, is_main_process
 from mmengine.hooks import Hook
-from mmengine.runner import Runner, find_latest_checkpoint
+from mmengine.runner import Runner
 
 from rbdc_mm.checkpoint.arch_of import arch_of
 from rbdc_mm.checkpoint.grow import grow_checkpoint
 from rbdc_mm.config import plain_config
 from rbdc_mm.growth import OPERATORS
+from rbdc_mm.hooks.run_guard import settle_resume
 from rbdc_mm.registry import HOOKS
 
 _OF_GROW_CHECKPOINT = {"calibrate", "seed"}
@@ -50,10 +51,9 @@ class GrowthHook(Hook):
 
     def before_run(self, runner: Runner) -> None:
         """Grows on rank 0, then points every rank at the file."""
+        settle_resume(runner)
         if runner._load_from:
             runner.logger.info(f"GrowthHook: load_from={runner._load_from} is given, not growing")
-            return
-        if runner._resume and find_latest_checkpoint(runner.work_dir):
             return
         out = Path(runner.work_dir) / "grown.pth"
         if is_main_process():

@@ -9,7 +9,7 @@ from typing import Any
 from mmengine import Config
 from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.hooks import Hook
-from mmengine.runner import EpochBasedTrainLoop, Runner, find_latest_checkpoint
+from mmengine.runner import EpochBasedTrainLoop, Runner
 
 from rbdc_mm.checkpoint.arch_of import (
     is_distilling,
@@ -35,6 +35,7 @@ from rbdc_mm.hooks.provenance import (
     versions,
 )
 from rbdc_mm.hooks.resources import ResourceMeter, Resources, added
+from rbdc_mm.hooks.run_guard import guard, settle_resume
 from rbdc_mm.ops.install import ops_state
 from rbdc_mm.records import FINAL, RECORD, SCHEMA
 from rbdc_mm.registry import HOOKS
@@ -44,11 +45,12 @@ _GOING_ON = "setting_but_start"  # in a checkpoint's meta: the same without what
 
 @HOOKS.register_module()
 class RunRecordHook(Hook):
-    """Writes ``work_dir/run.json`` at every evaluation and, marked as finished, at the end.
+    """Writes ``work_dir/run.json`` at the start, at every evaluation and, as finished, at the end.
 
-    At the end it also writes ``work_dir/final.pth``: the last checkpoint without optimiser state,
-    under a name that does not depend on the schedule, for what starts from this run. Of a
-    classifier that distilled, it holds the plain one, config included.
+    At the end it also writes ``work_dir/final.pth``: the weights that were evaluated last, whatever
+    checkpoints are kept (averaged ones where there is an EMAHook), without optimiser state, for
+    what starts from this run. Of a classifier that distilled, it holds the plain one, config
+    included. It brings a RunGuardHook along, which stops a run that can become no result.
 
     Tables are made from these files alone: what was trained (config, its hash, seed, parents), how
     well (every metric of every evaluation, and the FLOPs of all runs behind it until then), at what
@@ -68,6 +70,11 @@ class RunRecordHook(Hook):
         self._hashes: dict[str, str] = {}
         self._resumed: dict[str, Any] | None = None
 
+    def before_run(self, runner: Runner) -> None:
+        """Has the run guarded, and finds what it resumes from, under any tool."""
+        guard(runner)
+        settle_resume(runner)
+
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Remembers what a resumed run was: its config now loads its own checkpoint."""
         if runner._resume:
@@ -75,12 +82,12 @@ class RunRecordHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Takes over the record of the run that is resumed."""
-        earlier = [self._read(runner)]
+        hook, done = ledger_hook(runner), _progress(runner)
+        ledger = hook.ledger
+        earlier = [self._read(runner, hook.resumed_id)]
         # every rank must decide alike whether to evaluate at the end
         broadcast_object_list(earlier)
-        ledger, done = ledger_hook(runner).ledger, _progress(runner)
-        resumed = earlier[0] is not None and earlier[0]["ledger"]["run_id"] == ledger.run_id
-        if resumed:
+        if earlier[0] is not None:
             if earlier[0]["schema"] == SCHEMA:
                 self._earlier = {key: earlier[0][key] for key in Resources.__annotations__}
             else:
@@ -90,7 +97,7 @@ class RunRecordHook(Hook):
                 )
             if earlier[0]["progress"] <= done:
                 # An epoch is evaluated after its checkpoint is written: the record knows of it.
-                noted = earlier[0]["ledger"]["entries"][ledger.run_id]["eval_flops"]
+                noted = earlier[0]["ledger"]["entries"][hook.resumed_id]["eval_flops"]
                 ledger.add_eval(1, max(0, noted - ledger.own.eval_flops))
             self.history = {k: v for k, v in earlier[0]["history"].items() if int(k) <= done}
             self.spent = {k: v for k, v in earlier[0].get("spent", {}).items() if int(k) <= done}
@@ -104,6 +111,7 @@ class RunRecordHook(Hook):
             "name": runner.experiment_name,
             "config": config_path(cfg),
             "config_hash": self._hashes[SETTING],
+            "resumed": cfg.get("resumed"),
             "method": method,
             "operator": operator_of(cfg),
             "architecture": architecture(cfg),
@@ -118,6 +126,7 @@ class RunRecordHook(Hook):
         }
         self._meter = ResourceMeter()
         self._meter.start()
+        self._write(runner, finished=False)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Tells runs that start from this one what it was."""
@@ -147,7 +156,10 @@ class RunRecordHook(Hook):
         A run that is resumed as another one (more epochs, other ranks) has a hash of its own.
         """
         look = {"sees_batch": sees_batch(bare_model(runner), cfg)}
-        going_on = setting_hash(Config({**cfg.to_dict(), "load_from": None}), **look)
+        plain = {**cfg.to_dict(), "load_from": None}
+        if cfg.get("resumed"):  # what was changed, wherever the checkpoint lies
+            plain["resumed"] = list(cfg.resumed["changes"])
+        going_on = setting_hash(Config(plain), **look)
         if self._resumed is None:
             return {SETTING: setting_hash(cfg, **look), _GOING_ON: going_on}
         if self._resumed.get(_GOING_ON) == going_on:
@@ -157,14 +169,16 @@ class RunRecordHook(Hook):
         return {SETTING: hash_of({"from": before, "to": going_on}), _GOING_ON: going_on}
 
     def _publish(self, runner: Runner) -> None:
-        """Puts the last checkpoint, without optimiser state, under a name that does not vary."""
+        """Writes the weights as they are now, which is as they were evaluated last."""
         if not is_main_process():
             return
-        last = find_latest_checkpoint(runner.work_dir)
-        if last is None:
-            runner.logger.warning(f"no checkpoint in {runner.work_dir}: {FINAL} is not written")
-            return
-        content = load_file(last)
+        at = dict(epoch=runner.epoch, iter=runner.iter)
+        # MMEngine's own checkpoint, so that hooks (EMA, ledger) have their say in it.
+        whole = Path(runner.work_dir) / f".{FINAL}.whole"
+        state = dict(save_optimizer=False, save_param_scheduler=False)
+        runner.save_checkpoint(runner.work_dir, whole.name, meta=at, **state)
+        content = load_file(whole)
+        whole.unlink()
         meta = dict(content["meta"], weights="ema" if "ema_state_dict" in content else "raw")
         final = {"meta": meta, "state_dict": content["state_dict"]}
         if is_distilling(plain_config(runner.cfg).model):
@@ -172,11 +186,16 @@ class RunRecordHook(Hook):
             final["state_dict"] = without_projections(content["state_dict"])
         write_checkpoint(final, Path(runner.work_dir) / FINAL)
 
-    def _read(self, runner: Runner) -> dict[str, Any] | None:
-        path = Path(runner.work_dir) / RECORD
-        if not is_main_process() or not path.is_file():
+    def _read(self, runner: Runner, run_id: str | None) -> dict[str, Any] | None:
+        """The record of the run that is resumed: here, or beside the checkpoint it goes on from."""
+        if not is_main_process() or run_id is None:
             return None
-        return json.loads(path.read_text())
+        for folder in (Path(runner.work_dir), Path(runner._load_from).parent):
+            path = folder / RECORD
+            record = json.loads(path.read_text()) if path.is_file() else None
+            if record and record["ledger"]["run_id"] == run_id:
+                return record
+        return None
 
     def _write(self, runner: Runner, finished: bool) -> None:
         used = self._meter.read()  # asks all ranks

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -55,6 +55,10 @@ class WindowedVisionTransformer(BaseModule):
         rel_pos: adds decomposed relative position, see WindowAttention.
         rel_pos_size: with it, the side in patches of the maps that global blocks' tables describe
             (ViTDet: images of 1024 pixels, 64 patches); for maps of other sizes they are resized.
+        frozen_stages: -1 freezes nothing, 0 what stands before the blocks (as in mmdet's ResNet), n
+            also the first n blocks, and all of them the final norm too (as in mmpretrain's ViT).
+            Frozen parts stay in evaluation mode (no drop path) and get no gradient; their backward
+            is not charged.
         with_cp: gradient checkpointing: each block is computed again in the backward.
         norm_cfg: of the norms, by default LayerNorm with eps 1e-6.
         final_norm: whether a norm follows the last block; the pyramid necks have their own.
@@ -85,6 +89,7 @@ class WindowedVisionTransformer(BaseModule):
         layer_scale_init_value: float = 0.0,
         rel_pos: bool = False,
         rel_pos_size: int = 64,
+        frozen_stages: int = -1,
         with_cp: bool = False,
         norm_cfg: dict | None = None,
         final_norm: bool = False,
@@ -131,6 +136,33 @@ class WindowedVisionTransformer(BaseModule):
             )
             self.layers.append(layer)
         self.ln1 = build_norm_layer(norm_cfg, embed_dims) if final_norm else None
+        if not -1 <= frozen_stages <= num_layers:
+            raise ValueError(
+                f"frozen_stages={frozen_stages}: wanted -1 (nothing), or the number of frozen "
+                f"blocks, up to {num_layers}"
+            )
+        self.frozen_stages = frozen_stages
+        for part in self._frozen():
+            part.requires_grad_(False)
+
+    def _frozen(self) -> Iterator[nn.Module | nn.Parameter]:
+        if self.frozen_stages < 0:
+            return
+        yield self.patch_embed
+        yield self.pos_embed
+        if self.cls_token is not None:
+            yield self.cls_token
+        yield from self.layers[: self.frozen_stages]
+        if self.frozen_stages == len(self.layers) and self.ln1 is not None:
+            yield self.ln1
+
+    def train(self, mode: bool = True) -> WindowedVisionTransformer:
+        """Training mode for all that is not frozen."""
+        super().train(mode)
+        for part in self._frozen():
+            if isinstance(part, nn.Module):
+                part.eval()
+        return self
 
     @property
     def _num_extra(self) -> int:

@@ -13,6 +13,7 @@ from pathlib import Path
 from mmengine import Config
 from mmengine.dist import is_main_process
 
+import rbdc_mm
 from rbdc_mm.config import read_config
 from rbdc_mm.protocol.dry_run import (
     check_config,
@@ -50,19 +51,21 @@ def main(args: argparse.Namespace, tables: Callable[[Path], str]) -> int:
             raise ValueError(f"--only {args.only}: {args.config} has no protocol, thus no stages")
         if is_protocol and isinstance(args.resume, str):
             raise ValueError("--resume CHECKPOINT is for plain configs: a protocol knows its own")
+        if args.resume_anyway and (is_protocol or not args.resume):
+            raise ValueError("--resume-anyway goes with --resume [CHECKPOINT] of a plain config")
         if args.dry_run:
             dry_run(cfg)
             return 0
         if is_protocol:
             run_protocol(cfg, only=args.only)
-        elif not train(cfg, resume=args.resume):
+        elif not train(cfg, resume=args.resume, anyway=args.resume_anyway):
             print(f"{cfg.work_dir} has finished with this very config: nothing to do")
         work_dir = Path(cfg.work_dir)
         if is_main_process() and any(work_dir.rglob(RECORD)):  # other configs may leave none
             print(tables(work_dir))
     except (ValueError, FileNotFoundError) as error:
-        frames = traceback.extract_tb(error.__traceback__)
-        if any("mmengine" in frame.filename for frame in frames):
+        raised = traceback.extract_tb(error.__traceback__)[-1].filename
+        if not Path(raised).is_relative_to(Path(rbdc_mm.__file__).parent):
             traceback.print_exc()  # not from our own checks: show where
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from mmengine import Config
+from mmengine.dist import get_world_size
 from mmengine.evaluator import Evaluator
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import (
@@ -26,10 +27,15 @@ from torch import nn
 
 from rbdc_mm.arch import Arch, resolve, shapes_of
 from rbdc_mm.checkpoint.arch_of import arch_of, plain_model, unscoped
+from rbdc_mm.checkpoint.files import load_file
+from rbdc_mm.checkpoint.finite import not_finite
 from rbdc_mm.checkpoint.sources import LOAD_FROM, Source, sources_in
 from rbdc_mm.config import plain_config
 from rbdc_mm.growth import OPERATORS
+from rbdc_mm.hooks.schedule import schedule_problems, unreached
 from rbdc_mm.models.cost_of import build_on_meta
+from rbdc_mm.models.last_batch import last_batch_problem
+from rbdc_mm.models.maps import neck_problem
 from rbdc_mm.models.teacher_checks import teacher_problems
 from rbdc_mm.protocol.plan import Plan
 from rbdc_mm.protocol.seeds import check_seeds
@@ -46,16 +52,23 @@ def check_config(cfg: Config) -> None:
     """Builds a plain config's model, optimiser, schedule, hooks, metrics and data sets (unread).
 
     Raises:
-        Whatever building them raises, with the part's name in front.
+        Whatever building them raises, with the part's name in front; ValueError also for a neck
+        that cannot take the backbone's maps, a schedule that freezes before the run's end, and a
+        last batch too small for BatchNorm.
     """
     cfg = plain_config(cfg)
     check_seeds(cfg)
     scope = cfg.get("default_scope", "mmengine")
-    if problems := detector_problems(cfg):
+    if problems := [*detector_problems(cfg), *schedule_problems(cfg)]:
         raise ValueError("; ".join(problems))
+    for line in unreached(cfg):
+        print(f"dry run: {line}")
     with DefaultScope.overwrite_default_scope(scope):
         with _part("model"):
-            model = build_on_meta(cfg.model, cfg.get("default_scope"))
+            model = build_on_meta(cfg.model, scope)
+        problems = [neck_problem(cfg, model), _last_batch(cfg)]
+        if problems := [one for one in problems if one]:
+            raise ValueError("; ".join(problems))
         with _part("optim_wrapper"):
             optim_wrapper = build_optim_wrapper(model, deepcopy(cfg.optim_wrapper))
         with _part("param_scheduler"):
@@ -129,11 +142,19 @@ def missing_checkpoints(cfg: Config) -> list[str]:
             made = cfg.get("checkpoint_from")
             how = f"make it by: {made}" if made else "train it first, or give another path"
             problems.append(f"the model starts from {source.address}, which is not there: {how}")
+            continue
+        if not_good := not_finite(load_file(path)["state_dict"]):
+            problems.append(f"the model starts from {path}, whose run diverged: {not_good}")
         elif source.where == LOAD_FROM:
             problems += model_misfits(cfg, path)
         elif source.kind == "pretrained" and source.where == "backbone":
             problems += backbone_misfits(cfg, path, source.prefix)
     return problems
+
+
+def _last_batch(cfg: Config) -> str | None:
+    num_images = cfg.get("num_train_samples")
+    return last_batch_problem(cfg, num_images, get_world_size()) if num_images else None
 
 
 def _ones(arch: Arch) -> dict[str, torch.Tensor]:

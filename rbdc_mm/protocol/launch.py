@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,15 +16,21 @@ from mmengine.runner import Runner
 
 from rbdc_mm.checkpoint.arch_of import is_distilling, plain_model, without_projections
 from rbdc_mm.checkpoint.files import load_file
+from rbdc_mm.checkpoint.finite import check_finite
 from rbdc_mm.checkpoint.fitting import weights_for
 from rbdc_mm.checkpoint.identity import identity
+from rbdc_mm.checkpoint.resumable import POINTER
 from rbdc_mm.config import plain_config
 from rbdc_mm.data import check_data
 from rbdc_mm.hooks import ForeignWeightsHook
+from rbdc_mm.hooks.run_guard import guard
+from rbdc_mm.hooks.schedule import schedule_problems
 from rbdc_mm.models.cost_of import build_on_meta
 from rbdc_mm.protocol.dry_run import evaluator_problems, missing_checkpoints
+from rbdc_mm.protocol.resume import RESUMED, resume_point, take_over
+from rbdc_mm.protocol.schedule import set_options
 from rbdc_mm.protocol.seeds import check_seeds, take_option
-from rbdc_mm.protocol.store import claim, is_finished, latest_checkpoint
+from rbdc_mm.protocol.store import IDENTITY, check_claim, claim, is_finished
 from rbdc_mm.records import RECORD
 
 
@@ -36,9 +43,13 @@ def apply_options(
     launcher: str = "none",
     cfg_options: Mapping[str, Any] | None = None,
 ) -> Config:
-    """Merges command-line options into a config, in the manner of OpenMMLab's tools."""
+    """Merges command-line options into a config, in the manner of OpenMMLab's tools.
+
+    A changed length of the run changes its schedule with it, see ``protocol.schedule``.
+    """
+    if cfg_options and (scaled := set_options(cfg, cfg_options)):
+        print(scaled, file=sys.stderr)
     if cfg_options:
-        cfg.merge_from_dict(dict(cfg_options))
         take_option(cfg, cfg_options)
     cfg.launcher = launcher
     if work_dir is not None:
@@ -82,47 +93,66 @@ def _run(cfg: Config) -> Runner:
         cfg.model_wrapper_cfg = dict(type="MMDistributedDataParallel", device_ids=None)
     runner = Runner.from_cfg(cfg)
     runner.register_hook(ForeignWeightsHook())
+    guard(runner)
     return runner
 
 
-def train(cfg: Config, *, resume: bool | str = False, parents: list[str] | None = None) -> bool:
+def train(
+    cfg: Config,
+    *,
+    resume: bool | str = False,
+    anyway: bool = False,
+    parents: list[str] | None = None,
+) -> bool:
     """Trains one config to its end.
 
     Args:
-        cfg: a plain config with ``work_dir``.
+        cfg: a plain config with ``work_dir``; where it says ``resume=True`` itself, it is resumed.
         resume: True goes on from the work dir's newest checkpoint (and does nothing if the run
             has finished); a path goes on from that file; False starts anew.
+        anyway: resume what was begun by another config or on other ranks, and record that.
         parents: hashes of the stages it is grown from, part of its identity.
 
     Returns:
         False if there was nothing left to do.
 
     Raises:
-        ValueError: missing data or checkpoints, or a work dir of another config.
+        ValueError: missing data or checkpoints, a work dir of another config, a schedule that
+            freezes before the end, a run that cannot be resumed, or that cannot become a result.
     """
     cfg = plain_config(cfg)
     check_seeds(cfg)
     init_distributed(cfg)
     work_dir = Path(cfg.work_dir)
+    if not resume and cfg.get("resume"):
+        resume, cfg.load_from = cfg.get("load_from") or True, None
+    if resume:
+        take_over(cfg)
     own = identity(cfg, parents or [])
     if resume is True and is_finished(work_dir, own):
         return False
-    problems = missing_checkpoints(cfg) + evaluator_problems(cfg.get("val_evaluator"))
+    problems = [
+        *schedule_problems(cfg),
+        *missing_checkpoints(cfg),
+        *evaluator_problems(cfg.get("val_evaluator")),
+    ]
     if problems:
         raise ValueError("; ".join(problems))
     check_data(cfg)
+    check_claim(work_dir, own)
+    point = resume_point(cfg, resume, anyway=anyway) if resume else None
     barrier()  # no rank may look at the folder after rank 0 has begun to write there
     if is_main_process():
-        claim(work_dir, own)
-        if resume is False:  # the same run anew: what is there must not pass for this one's
-            for name in (RECORD, "last_checkpoint"):
+        if RESUMED in cfg:  # another identity than that of whoever began here
+            (work_dir / IDENTITY).unlink(missing_ok=True)
+        claim(work_dir, identity(cfg, parents or []))
+        if not resume:  # the same run anew: what is there must not pass for this one's
+            for name in (RECORD, POINTER):
                 (work_dir / name).unlink(missing_ok=True)
     barrier()
-    cfg.resume = False
-    if isinstance(resume, str):
-        cfg.load_from, cfg.resume = resume, True
-    elif resume and (last := latest_checkpoint(work_dir)):
-        cfg.load_from, cfg.resume = str(last), True
+    cfg.resume = point is not None
+    if point:
+        cfg.load_from = str(point)
     # Every run of a process needs a name of its own: MMEngine keeps hubs and loggers by name.
     cfg.experiment_name = f"{work_dir.parent.name}-{work_dir.name}"
     try:
@@ -143,6 +173,7 @@ def check_weights(cfg: Config, checkpoint: str | Path) -> None:
         FileNotFoundError, ValueError: no such checkpoint, or one that does not fit.
     """
     state_dict = load_file(checkpoint)["state_dict"]
+    check_finite(state_dict, checkpoint)
     if is_distilling(cfg.model):
         cfg.model = plain_model(cfg.model)
         state_dict = without_projections(state_dict)

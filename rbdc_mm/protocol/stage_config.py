@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -13,9 +12,8 @@ from rbdc_mm.checkpoint.arch_of import model_with_arch, unscoped
 from rbdc_mm.protocol.distillation import wrapper
 from rbdc_mm.protocol.ligo_stage import make_learning
 from rbdc_mm.protocol.plan import Plan, Stage
+from rbdc_mm.protocol.schedule import Scale
 from rbdc_mm.records import FINAL
-
-_EPOCH_KEYS = ("begin_epoch", "end_epoch", "switch_epoch", "action_epoch")
 
 
 def stage_config(cfg: Config, plan: Plan, stage: Stage, root: Path) -> Config:
@@ -38,7 +36,7 @@ def stage_config(cfg: Config, plan: Plan, stage: Stage, root: Path) -> Config:
     new["model"] = model_with_arch(new["model"], stage.arch)
     if stage.drop_path is not None:
         new["model"]["backbone"]["drop_path_rate"] = stage.drop_path
-    scale = _Scale(stage.epochs, plan.scratch_epochs)
+    scale = Scale(stage.epochs, plan.scratch_epochs)
     new["train_cfg"] = {**new["train_cfg"], "max_epochs": stage.epochs}
     for key in ("val_interval", "val_begin"):
         if new["train_cfg"].get(key):
@@ -103,60 +101,3 @@ def _seed_data(new: dict[str, Any], seed: int) -> None:
         found = [new["default_hooks"].setdefault("epoch_seed", dict(type="rbdc_mm.EpochSeedHook"))]
     for hook in found:
         hook["seed"] = seed
-
-
-class _Scale:
-    """Rescales epochs from the target's schedule to a stage's."""
-
-    def __init__(self, epochs: int, scratch_epochs: int) -> None:
-        self.epochs = epochs
-        self.ratio = epochs / scratch_epochs
-        self.scratch_epochs = scratch_epochs
-
-    def epoch(self, value: int) -> int:
-        """A point in time; 0 stays 0, the end stays the end, the rest is at least 1."""
-        if value in (0, self.scratch_epochs):
-            return 0 if value == 0 else self.epochs
-        return max(1, round(value * self.ratio))
-
-    def schedulers(self, schedulers: Any) -> Any:
-        if schedulers is None:
-            return None
-        if isinstance(schedulers, Mapping):
-            return self._scheduler(schedulers)
-        scaled = [self._scheduler(s) for s in schedulers]
-        # On a schedule of very few epochs the warm-up can leave nothing to what follows it.
-        return [s for s in scaled if s.get("begin", 0) < self._end(s)]
-
-    def _end(self, scheduler: Mapping[str, Any]) -> float:
-        by_epoch = scheduler.get("by_epoch", True)
-        return scheduler.get("end", self.epochs if by_epoch else float("inf"))
-
-    def _scheduler(self, scheduler: Mapping[str, Any]) -> dict[str, Any]:
-        scaled = dict(scheduler)
-        if not scaled.get("by_epoch", True):
-            for key in ("begin", "end", "T_max", "total_iters"):
-                if isinstance(scaled.get(key), int) and scaled[key] > 0:
-                    scaled[key] = max(1, round(scaled[key] * self.ratio))
-            return scaled
-        for key in ("begin", "end"):
-            if isinstance(scaled.get(key), int):
-                scaled[key] = self.epoch(scaled[key])
-        if isinstance(scaled.get("T_max"), int):
-            begin, end = scheduler.get("begin", 0), scheduler.get("end", self.scratch_epochs)
-            whole = scheduler["T_max"] == end - begin
-            span = scaled.get("end", self.epochs) - scaled.get("begin", 0)
-            scaled["T_max"] = span if whole else self.epoch(scaled["T_max"])
-            scaled["T_max"] = max(1, scaled["T_max"])
-        if scaled.get("milestones"):
-            scaled["milestones"] = [self.epoch(m) for m in scaled["milestones"]]
-        if scaled.get("step_size"):
-            scaled["step_size"] = self.epoch(scaled["step_size"])
-        return scaled
-
-    def hook(self, hook: Mapping[str, Any]) -> dict[str, Any]:
-        scaled = dict(hook)
-        for key in _EPOCH_KEYS:
-            if isinstance(scaled.get(key), int):
-                scaled[key] = self.epoch(scaled[key])
-        return scaled

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from rbdc_mm.checkpoint.files import load_file, write_text
+from rbdc_mm.checkpoint.files import write_text
 from rbdc_mm.records import FINAL, RECORD
 
 IDENTITY = "identity.json"
@@ -35,18 +35,22 @@ def check_claim(work_dir: Path, wanted: Mapping[str, Any]) -> None:
     there = json.loads(path.read_text())
     if there == wanted:
         return
-    before, after = dict(_flat(there)), dict(_flat(wanted))
+    raise ValueError(
+        f"work dir {work_dir} belongs to another config: {'; '.join(differences(there, wanted))}. "
+        "Give another --work-dir, or delete that folder to train anew"
+    )
+
+
+def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
+    """In what two identities differ, in words; after five only how many more."""
+    before, after = dict(_flat(there)), dict(_flat(here))
     keys = [k for k in sorted({*before, *after}) if before.get(k) != after.get(k)]
-    shown = "; ".join(
+    shown = [
         f"{k.removeprefix('config.')} is {before.get(k, 'absent')!r} there, "
         f"{after.get(k, 'absent')!r} here"
         for k in keys[:5]
-    )
-    more = f"; and {len(keys) - 5} more" if len(keys) > 5 else ""
-    raise ValueError(
-        f"work dir {work_dir} belongs to another config: {shown}{more}. Give another --work-dir, "
-        "or delete that folder to train anew"
-    )
+    ]
+    return shown + ([f"and {len(keys) - 5} more"] if len(keys) > 5 else [])
 
 
 def is_finished(work_dir: Path, wanted: Mapping[str, Any]) -> bool:
@@ -57,28 +61,6 @@ def is_finished(work_dir: Path, wanted: Mapping[str, Any]) -> bool:
     if json.loads(owner.read_text()) != wanted:
         return False
     return json.loads(record.read_text())["finished"] and zipfile.is_zipfile(work_dir / FINAL)
-
-
-def latest_checkpoint(work_dir: Path) -> Path | None:
-    """The newest whole checkpoint to resume from, None if there is none.
-
-    A killed run can leave a truncated file, or a ``last_checkpoint`` that names a deleted one:
-    files that cannot be read are passed over for the one before them.
-    """
-    pointer = work_dir / "last_checkpoint"
-    if not pointer.is_file():
-        return None
-    named = work_dir / Path(pointer.read_text().strip()).name
-    others = [p for kind in ("epoch_*.pth", "iter_*.pth") for p in work_dir.glob(kind)]
-    others.sort(key=lambda p: int(p.stem.rpartition("_")[2]), reverse=True)
-    for path in [named, *(p for p in others if p != named)]:
-        try:
-            load_file(path)
-        except (ValueError, FileNotFoundError) as error:
-            print(f"passing over a broken checkpoint: {error}")
-            continue
-        return path
-    return None
 
 
 def _flat(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
