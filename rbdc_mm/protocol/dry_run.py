@@ -26,6 +26,7 @@ from torch import nn
 
 from rbdc_mm.arch import Arch, resolve, shapes_of
 from rbdc_mm.checkpoint.arch_of import arch_of, plain_model, unscoped
+from rbdc_mm.data import DataMissingError, check_data, say_warnings
 from rbdc_mm.growth import OPERATORS
 from rbdc_mm.models.cost_of import build_on_meta
 from rbdc_mm.models.teacher_checks import teacher_problems
@@ -122,6 +123,23 @@ def missing_checkpoints(cfg: Config) -> list[str]:
         elif where == "backbone":
             problems += backbone_misfits(cfg, path, prefix)
     return problems
+
+
+def missing_data(cfg: Config) -> list[str]:
+    """Looks at the data of training, validation and test; what is not there yet, one line each.
+
+    Raises:
+        DataLayoutError: data that is there does not suit the config.
+    """
+    there, missing = [], []
+    for loader in ("train", "val", "test"):
+        try:
+            check_data(cfg, (loader,))
+            there.append(loader)
+        except DataMissingError as error:
+            missing.append(" ".join(line.strip(" -") for line in str(error).splitlines()[:2]))
+    say_warnings(check_data(cfg, tuple(there)))
+    return list(dict.fromkeys(missing))
 
 
 def _ones(arch: Arch) -> dict[str, torch.Tensor]:

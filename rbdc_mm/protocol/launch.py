@@ -16,7 +16,7 @@ from mmengine.runner import Runner
 from rbdc_mm.checkpoint.arch_of import is_distilling, plain_model, without_projections
 from rbdc_mm.checkpoint.files import load_file
 from rbdc_mm.checkpoint.identity import identity
-from rbdc_mm.data import check_data
+from rbdc_mm.data import check_data, say_warnings
 from rbdc_mm.models.cost_of import build_on_meta
 from rbdc_mm.protocol.dry_run import evaluator_problems, missing_checkpoints
 from rbdc_mm.protocol.store import claim, is_finished, latest_checkpoint
@@ -101,7 +101,7 @@ def train(cfg: Config, *, resume: bool | str = False, parents: list[str] | None 
     problems = missing_checkpoints(cfg) + evaluator_problems(cfg.get("val_evaluator"))
     if problems:
         raise ValueError("; ".join(problems))
-    check_data(cfg)
+    say_warnings(check_data(cfg))
     barrier()  # no rank may look at the folder after rank 0 has begun to write there
     if is_main_process():
         claim(work_dir, own)
@@ -162,7 +162,8 @@ def evaluate(cfg: Config, checkpoint: str | Path, *, amp: bool = False) -> dict[
     check_weights(cfg, checkpoint)
     for key in ("protocol", "runner_type"):
         cfg.pop(key, None)
-    check_data(cfg, loaders=("test",))
+    trained = load_file(checkpoint).get("meta", {}).get("dataset_meta") or {}
+    say_warnings(check_data(cfg, loaders=("test",), trained_classes=trained.get("classes")))
     cfg.load_from, cfg.resume = str(checkpoint), False
     init_distributed(cfg)
     if amp:
