@@ -6,11 +6,11 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+from .class_folders import check_range
 from .class_meaning import check_meaning, check_trained_classes
 from .dataset_cfg import (
     COCO_TYPES,
     FOLDER_TYPES,
-    as_list,
     heads_of,
     is_known,
     is_remote,
@@ -18,7 +18,7 @@ from .dataset_cfg import (
     type_name,
 )
 from .judging import check_metrics, judge_of, metrics_of
-from .layout import DataLayoutError
+from .layout import DataLayoutError, DataMissingError, refuse
 from .splits import Split, look_at
 
 _LOADERS = ("train", "val", "test")
@@ -144,6 +144,8 @@ def other_number(cfg: Mapping) -> tuple[int, int] | None:
         return None
     try:
         found = num_train_samples(loader["dataset"])
+    except DataMissingError:
+        return None
     except DataLayoutError:
         raise
     except ValueError:  # of a kind that nobody can count
@@ -162,7 +164,12 @@ def _other_number(cfg: Mapping) -> str | None:
 
 
 def _check_heads(heads: Mapping[str, int], leaf: Mapping, split: Split, loader: str) -> None:
-    if split.classes is None or (split.folders and not split.folders.counts):
+    if split.folders and not split.folders.counts:  # no labels
+        return
+    if split.classes is None:
+        if split.folders and heads:
+            check_range(split.folders, split.name, next(iter(heads.values())))
+            refuse(split.name, split.folders.errors)
         return
     wanted = len(split.classes)
     wrong = [f"{path}.num_classes={got}" for path, got in heads.items() if got != wanted]
@@ -187,13 +194,3 @@ def _quietly(dataset_cfg: Mapping) -> list[tuple[Mapping, Split]]:
         except DataLayoutError:  # not there yet, or not good: told when it is used
             continue
     return found
-
-
-__all__ = [
-    "as_list",
-    "check_data",
-    "check_dataset_cfg",
-    "num_train_samples",
-    "other_number",
-    "say_warnings",
-]

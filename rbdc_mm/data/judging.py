@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from .class_folders import check_range
 from .coco_file import CocoUse, look_at_coco, other_content
 from .dataset_cfg import COCO_TYPES, as_list, coco_of, type_name
 from .findings import first_difference, shown
@@ -62,12 +61,6 @@ def check_metrics(
                 _check_truth(metric, Path(truth), found, loader)
         if type_name(metric) == "Accuracy":
             _check_topk(metric, heads, where)
-    for _, split in found:
-        if split.folders is not None and split.folders.counts and heads:
-            num_classes = next(iter(heads.values()))
-            if split.classes is None:
-                check_range(split.folders, split.name, num_classes)
-                refuse(split.name, split.folders.errors)
 
 
 def _check_topk(metric: Mapping, heads: Mapping[str, int], where: str) -> None:
