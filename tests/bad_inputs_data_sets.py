@@ -173,6 +173,8 @@ ANNOTATIONS = [
     ("a height of 0", one("height", 0, "images"), 'no "width" and "height" above 0'),
     ("an image without file_name", one("file_name", ..., "images"), 'have no "file_name"'),
     ("an image whose id is true", one("id", True, "images"), r'have no "id" \(a number\)'),
+    ("an image's id in quotes, the others not", one("id", "2", "images"),
+     "1 of its 4 images have a text for their id"),
     ("ids counted twice from 1, by merging", merged,
      "2 image ids are given to more than one image.*id 1: 'train1.jpg', 'val1.jpg'.*merged"),
     ("annotation ids twice", one("id", 1), "1 annotation ids are given more than once"),
@@ -249,7 +251,8 @@ ANNOTATIONS = [
 ANNOTATION_WARNINGS = [
     ("some areas of 0", one("area", 0),
      "mmdet keeps 7 of its 8 annotations: it leaves out 1 with an area of 0.*id 2 in image 1"),
-    ("a box outside its image", boxes_alone(lambda a: a["id"] == 3 and a.update(bbox=[90, 9, 9, 9])),
+    ("a box outside its image",
+     boxes_alone(lambda a: a["id"] == 3 and a.update(bbox=[90, 9, 9, 9])),
      "mmdet keeps 7 of its 8 .* 1 with a box that is empty or wholly outside"),
     ("annotations of images that are not listed", one("image_id", 77), "1 of images that the"),
     ("an annotation that is numbered 0", one("id", 0, split="val"), "pycocotools takes for 'not f"),

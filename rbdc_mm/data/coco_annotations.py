@@ -9,7 +9,7 @@ from typing import Any
 
 from .coco_boxes import BoxReading
 from .coco_masks import mask_fault, readable_polygons
-from .coco_parts import Category, Image, is_id, is_number
+from .coco_parts import Category, Image, are_numbers, is_id, is_number
 from .findings import Findings, Tally, shown, some
 
 # Why mmdet leaves an instance out, in its order. Of the first three nobody need be told.
@@ -131,7 +131,7 @@ def _fault(one: Any, image: Image | None, use: CocoUse, decodes: bool) -> str:
     if one.get("ignore") and not use.is_judged:
         return ""
     box = one.get("bbox")
-    if not isinstance(box, list) or len(box) != 4 or not all(is_number(v) for v in box):
+    if not isinstance(box, list) or len(box) != 4 or not are_numbers(box):
         return f'have no "bbox" of 4 finite numbers, x, y, width, height ({shown(box)})'
     if not is_number(one.get("area")):
         return (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from .coco_parts import Image, is_number
+from .coco_parts import Image, are_numbers
 from .findings import Findings
 
 _NUM_OUTLINED = 10_000  # boxes that are compared with their polygons
@@ -115,7 +115,7 @@ def _outline(masks: Any) -> tuple[float, float, float, float] | None:
     """x1, y1, x2, y2 of polygons; None of anything else."""
     if not isinstance(masks, list) or not masks:
         return None
-    if not all(isinstance(p, list) and len(p) >= 6 and all(map(is_number, p)) for p in masks):
+    if not all(isinstance(p, list) and len(p) >= 6 and are_numbers(p) for p in masks):
         return None
     xs = [value for polygon in masks for value in polygon[0::2]]
     ys = [value for polygon in masks for value in polygon[1::2]]

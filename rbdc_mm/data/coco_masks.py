@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .coco_parts import Image, is_number
+from .coco_parts import Image, are_numbers
 
 _MIN_NUMBERS = 6  # three points
 
@@ -31,12 +31,12 @@ def mask_fault(masks: Any, image: Image, *, is_judged: bool, decodes: bool) -> s
     for polygon in masks:
         if not isinstance(polygon, list):
             return "have a segmentation of lists and other things: wanted polygons alone"
-        if any(isinstance(value, list) for value in polygon):
-            return (
-                "have polygons of points, [[x, y], ...]: COCO's format wants flat ones, "
-                "[[x, y, x, y, ...]]"
-            )
-        if not all(is_number(value) for value in polygon):
+        if not are_numbers(polygon):
+            if any(isinstance(value, list) for value in polygon):
+                return (
+                    "have polygons of points, [[x, y], ...]: COCO's format wants flat ones, "
+                    "[[x, y, x, y, ...]]"
+                )
             return "have polygons that hold something else than finite numbers"
     if is_judged and len(masks[0]) < _MIN_NUMBERS:
         return "have a polygon of less than 3 points (6 numbers), at which pycocotools stops"

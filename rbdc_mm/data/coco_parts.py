@@ -31,6 +31,16 @@ def is_number(value: Any) -> bool:
     return type(value) in (int, float) and -_MAX < value < _MAX
 
 
+def are_numbers(values: list) -> bool:
+    """``is_number`` of each; COCO's polygons hold 40 million."""
+    if not values:
+        return True
+    if not set(map(type, values)) <= {int, float}:
+        return False
+    # in this order: a sum tells nan, and would stop at integers beyond any float
+    return min(values) > -_MAX and max(values) < _MAX and abs(sum(values)) < _MAX * len(values)
+
+
 def is_id(value: Any) -> bool:
     """What pycocotools and mmdet carry from the file into the results."""
     return is_number(value) or (isinstance(value, str) and bool(value))
@@ -73,6 +83,12 @@ def _image_fault(one: Any) -> str:
 
 
 def _check_unique(images: list[Image], found: Findings) -> None:
+    texts = [one for one in images if isinstance(one.id, str)]
+    if texts and len(texts) < len(images):
+        found.errors.append(
+            f"{len(texts)} of its {len(images)} images have a text for their id, the others a "
+            f"number (the first: {shown(texts[0].id)}): pycocotools cannot put them in order"
+        )
     by_id: dict[Any, list[str]] = {}
     for one in images:
         by_id.setdefault(one.id, []).append(one.file_name)

@@ -184,9 +184,11 @@ def _look(path: str, num_bytes: int, mtime_ns: int) -> Header:
 def _decoded(path: str):
     """As mmcv's default backend reads it: (H, W, 3), or None."""
     import cv2
+    import numpy as np
 
+    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
     try:
-        return cv2.imread(path, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+        return cv2.imdecode(np.fromfile(path, np.uint8), flags)
     except cv2.error:
         return None
 
