@@ -1,18 +1,38 @@
 """Missing and half-unpacked data sets: one error each, with what is missing and what is wanted."""
 
 import json
+from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from rbdc_mm.data import (
     DataLayoutError,
-    check_coco,
     check_data,
     check_dataset_cfg,
-    check_imagenet,
     make_fractals,
     num_train_samples,
 )
+
+
+def write_image(path: Path, side: int = 40) -> None:
+    Image.new("RGB", (side, side), "grey").save(path, "JPEG")
+
+
+def folders(root: Path, split: str = "train", num_classes: int | None = None) -> dict:
+    names = [f"n{n:02d}" for n in range(1, num_classes + 1)] if num_classes else None
+    more = dict(metainfo=dict(classes=names)) if names else {}
+    return dict(type="CustomDataset", data_root=str(root), data_prefix=split) | more
+
+
+def check_imagenet(root: Path, splits=("train", "val"), num_classes: int | None = None) -> None:
+    for split in splits:
+        check_dataset_cfg(folders(root, split, num_classes))
+
+
+def check_coco(root: Path, splits=("train", "val")) -> None:
+    for split in splits:
+        check_dataset_cfg(coco_cfg(root, split))
 
 
 @pytest.fixture
@@ -22,7 +42,7 @@ def imagenet(tmp_path):
         for name in ("n01", "n02", "n03", "n04"):
             (root / split / name).mkdir(parents=True)
             for i in range(count):
-                (root / split / name / f"{name}_{i}.JPEG").touch()
+                write_image(root / split / name / f"{name}_{i}.JPEG")
     return root
 
 
@@ -34,24 +54,25 @@ def coco(tmp_path):
         (root / f"{split}2017").mkdir()
         names = [f"{i:012d}.jpg" for i in range(count)]
         for name in names:
-            (root / f"{split}2017" / name).touch()
+            write_image(root / f"{split}2017" / name)
         images = [dict(id=i, file_name=n, height=40, width=40) for i, n in enumerate(names)]
         # The last image is without annotations, as a thousand of COCO's are.
         anns = [
-            dict(id=i, image_id=i // 2, category_id=1, segmentation=[[0, 0, 9, 0, 9, 9]])
+            dict(id=i + 1, image_id=i // 2, category_id=1, bbox=[0, 0, 9, 9], area=40, iscrowd=0,
+                 segmentation=[[0, 0, 9, 0, 9, 9]])
             for i in range(2 * (count - 1))
-        ]
+        ]  # fmt: skip
         content = dict(images=images, annotations=anns, categories=[dict(id=1, name="x")])
         (root / f"annotations/instances_{split}2017.json").write_text(json.dumps(content))
     return root
 
 
-def coco_cfg(root, **kwargs):
+def coco_cfg(root, split="train", **kwargs):
     return dict(
         type="CocoDataset",
         data_root=f"{root}/",
-        ann_file="annotations/instances_train2017.json",
-        data_prefix=dict(img="train2017/"),
+        ann_file=f"annotations/instances_{split}2017.json",
+        data_prefix=dict(img=f"{split}2017/"),
         metainfo=dict(classes=("x",)),
         **kwargs,
     )
@@ -64,22 +85,26 @@ def test_complete_ones_pass(imagenet, coco):
     check_dataset_cfg(dict(type="RepeatDataset", times=2, dataset=coco_cfg(coco)))
 
 
-def test_missing_root_shows_the_tree(tmp_path):
+def test_missing_root_shows_the_tree_of_the_config_at_hand(tmp_path):
+    root = tmp_path / "imagenet"
     with pytest.raises(DataLayoutError, match="no such directory") as error:
-        check_imagenet(tmp_path / "imagenet")
+        check_dataset_cfg(dict(type="ImageNet", data_root=str(root), split="train"))
     assert "n01440764/*.JPEG" in str(error.value) and "data_root" in str(error.value)
-    with pytest.raises(DataLayoutError, match=r"(?s)no such directory.*instances_val2017\.json"):
-        check_coco(tmp_path / "coco")
+    with pytest.raises(DataLayoutError, match=r"no such directory") as error:
+        check_imagenet(root)
+    assert f"{root}/train/" in str(error.value) and "n0144" not in str(error.value)
+    fruit = coco_cfg(tmp_path / "fruit") | dict(ann_file="fruit.json", data_prefix=dict(img="all"))
+    with pytest.raises(DataLayoutError, match=r"(?s)no such directory.*fruit/fruit\.json") as error:
+        check_dataset_cfg(fruit)
+    assert "2017" not in str(error.value) and "fruit/all/*.jpg" in str(error.value)
     with pytest.raises(DataLayoutError, match=r"python tools/make_data\.py digits --out"):
         check_imagenet(tmp_path / "data" / "digits")
 
 
 def test_too_few_classes(imagenet):
     (imagenet / "train" / "n99.tar").touch()
-    with pytest.raises(DataLayoutError, match="4 of 1000 class folders") as error:
+    with pytest.raises(DataLayoutError, match="4 of 1000 class folders; 1 archives lie there"):
         check_imagenet(imagenet, num_classes=1000)
-    assert str(error.value).count("4 of 1000") == 2  # both splits in one error
-    assert "1 archives lie there" in str(error.value)
 
 
 def test_empty_class_folder(imagenet):
@@ -106,11 +131,12 @@ def test_loose_validation_images(imagenet):
     (imagenet / "meta").mkdir()
     names = sorted(p.name for p in (imagenet / "val").iterdir())
     (imagenet / "meta" / "val.txt").write_text("".join(f"{n} 0\n" for n in names))
-    check_imagenet(imagenet)
-    assert num_train_samples(dict(type="ImageNet", data_root=str(imagenet), split="val")) == 8
+    val = dict(type="ImageNet", data_root=str(imagenet), split="val")
+    check_dataset_cfg(val)
+    assert num_train_samples(val) == 8
     (imagenet / "val" / names[-1]).unlink()
     with pytest.raises(DataLayoutError, match=rf"names images that are not in .*{names[-1]}"):
-        check_imagenet(imagenet)
+        check_dataset_cfg(val)
 
 
 def test_truncated_annotations(coco):
@@ -124,10 +150,10 @@ def test_annotations_missing_or_empty(coco):
     (coco / "annotations/instances_val2017.json").unlink()
     path = coco / "annotations/instances_train2017.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "annotations": []}))
-    with pytest.raises(DataLayoutError) as error:
+    with pytest.raises(DataLayoutError, match=r"instances_train2017\.json has no annotations"):
         check_coco(coco)
-    assert "instances_train2017.json has no annotations" in str(error.value)
-    assert "instances_val2017.json is missing" in str(error.value)
+    with pytest.raises(DataLayoutError, match=r"instances_val2017\.json is missing"):
+        check_coco(coco, splits=["val"])
 
 
 def test_images_missing(coco):
@@ -144,7 +170,7 @@ def test_rle_with_poly2mask_false_is_refused(coco):
     path = coco / "annotations/instances_train2017.json"
     content = json.loads(path.read_text())
     for one in content["annotations"]:
-        one["segmentation"] = dict(size=[40, 40], counts="abc")
+        one["segmentation"] = dict(size=[40, 40], counts=[100, 40, 1460])
     path.write_text(json.dumps(content))
     check_dataset_cfg(coco_cfg(coco))
     with pytest.raises(DataLayoutError, match="Set poly2mask=True"):

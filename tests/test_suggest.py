@@ -70,6 +70,7 @@ def test_the_snippet_is_the_protocol():
     assert pasted["protocol"] == dict(found.protocol)
     assert pasted["protocol"]["seed"] == 3 and pasted["protocol"]["distillation"] is None
     cfg.protocol, cfg.num_train_samples = pasted["protocol"], 1000
+    cfg.train_dataloader.dataset.data_root = "nowhere"  # what is there would be counted
     assert make_plan(cfg) == found.plan
     assert suggest(twin("resnet50"), 1000).protocol["chain"] == [dict(base_channels=8)]
 

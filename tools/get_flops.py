@@ -8,6 +8,7 @@ Counts on the meta device: no weights, data or GPU needed. FLOPs are 2 per multi
 from __future__ import annotations
 
 import argparse
+import sys
 
 from mmengine.config import Config, DictAction
 
@@ -26,15 +27,27 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def num_samples_of(cfg: Config) -> int | None:
-    """Training samples: ``num_train_samples`` in the config, else counted on disk, else None."""
-    if cfg.get("num_train_samples") is not None:
-        return cfg.num_train_samples
-    from rbdc_mm.data import num_train_samples
+    """Training samples: counted on disk, else ``num_train_samples`` in the config, else None."""
+    from rbdc_mm.data import DataLayoutError, DataMissingError, num_train_samples
 
+    planned = cfg.get("num_train_samples")
     try:
-        return num_train_samples(cfg.train_dataloader.dataset)
-    except ValueError:  # the data is not here, or of a kind nobody can count: the table says so
-        return None
+        found = num_train_samples(cfg.train_dataloader.dataset)
+    except DataMissingError:
+        return planned
+    except DataLayoutError as error:
+        print(f"warning: the training data cannot be counted: {error}", file=sys.stderr)
+        return planned
+    except (ValueError, AttributeError):  # of a kind nobody can count, or none: the table says so
+        return planned
+    if planned not in (None, found):
+        print(
+            f"warning: num_train_samples={planned} in the config, but the training data set has "
+            f"{found} samples an epoch, with which is counted here: set num_train_samples={found} "
+            "(--num-samples counts with any other number)",
+            file=sys.stderr,
+        )
+    return found
 
 
 def schedule_rows(cfg: Config, train_flops: int, num_samples: int | None) -> list[tuple]:

@@ -35,7 +35,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         "--dry-run",
         action="store_true",
-        help="build every model, coupling, schedule and loader config, without data; train nothing",
+        help="build every model, coupling, schedule and loader config, look at the data that is "
+        "there; train nothing",
     )
     parser.add_argument(
         "--cfg-options",

@@ -14,11 +14,12 @@ _HOMES = {
     "Made": "store",
     "verify": "store",
     "DataLayoutError": "layout",
-    "check_imagenet": "layout",
-    "check_coco": "layout",
-    "check_data": "dataset_cfg",
-    "check_dataset_cfg": "dataset_cfg",
-    "num_train_samples": "dataset_cfg",
+    "DataMissingError": "layout",
+    "check_data": "checks",
+    "check_dataset_cfg": "checks",
+    "num_train_samples": "checks",
+    "other_number": "checks",
+    "say_warnings": "checks",
 }
 __all__ = sorted(_HOMES)
 

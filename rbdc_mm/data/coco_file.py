@@ -1,190 +1,227 @@
 """What is in a COCO annotation file, and what a detector could not be trained or judged by.
 
-Files are scanned, not parsed: some seconds for COCO's 450 MB. Only to name the annotation that is
-to blame is a file parsed whole.
+One pass over the parsed file. What mmdet's CocoDataset would leave out is counted by its own rules
+(``parse_data_info``, ``filter_data``, ``LoadAnnotations``).
 """
 
 from __future__ import annotations
 
+import codecs
 import json
-import mmap
-import re
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-NUM_NAMED = 3  # categories that annotations use and nobody defines
+from .coco_annotations import CocoUse, check_annotations
+from .coco_parts import Category, Image, is_number, read_categories, read_images
+from .findings import Findings, first_difference, some
+
+__all__ = ["CocoLook", "CocoUse", "look_at_coco", "other_content"]
+
+_BOMS = {
+    codecs.BOM_UTF8: "a UTF-8 byte order mark",
+    codecs.BOM_UTF16_LE: "the byte order mark of UTF-16",
+    codecs.BOM_UTF16_BE: "the byte order mark of UTF-16",
+}
 
 
 @dataclass(frozen=True)
-class CocoScan:
-    """Counts and names of an annotation file, each in the file's order.
+class CocoLook:
+    """What was seen in one annotation file.
 
     Attributes:
-        file_names: of the images.
-        min_sides: the shorter side of every image in pixels; empty where sizes are not given.
-        categories: (id, name) of each; None where the file has no readable list of them.
+        errors, warnings: see ``Findings``; without the file's name.
+        images: all that it lists.
+        num_samples: of them, those that mmdet's ``filter_cfg`` keeps.
         num_annotations: of all images.
-        num_crowd: those with ``iscrowd=1``, which no detector is trained on.
-        num_masks: those with a segmentation that is not empty.
-        num_rle: those whose segmentation is run-length encoded.
-        used_category_ids: that annotations refer to.
-        annotated_ids: of the images that have annotations.
     """
 
-    file_names: tuple[str, ...]
-    min_sides: tuple[int, ...]
-    categories: tuple[tuple[int, str], ...] | None
-    num_annotations: int
-    num_crowd: int
-    num_masks: int
-    num_rle: int
-    used_category_ids: frozenset[int]
-    annotated_ids: frozenset[int]
+    errors: tuple[str, ...]
+    warnings: tuple[str, ...]
+    images: tuple[Image, ...] = ()
+    num_samples: int = 0
+    num_annotations: int = 0
 
 
-def scan_coco(ann_file: Path) -> CocoScan:
-    """Scans an annotation file; the same file only once in a process."""
+def look_at_coco(ann_file: Path, use: CocoUse) -> CocoLook:
+    """Reads an annotation file for one use; the same file and use only once in a process.
+
+    Never raises for what is in the file.
+    """
     stat = ann_file.stat()
-    return _scan(ann_file.absolute(), stat.st_size, stat.st_mtime_ns)
+    return _look(ann_file.absolute(), stat.st_size, stat.st_mtime_ns, use)
 
 
-def content_problems(
-    ann_file: Path,
-    classes: Sequence[str],
-    *,
-    with_masks: bool = False,
-    with_rle: bool = True,
-    min_size: int = 0,
-) -> list[str]:
-    """What in a whole annotation file does not suit a config, one line each.
+def other_content(ann_file: Path, other: Path) -> str | None:
+    """How a second annotation file (an evaluator's) differs in content, or None.
 
-    Args:
-        ann_file: with images and annotations in it.
-        classes: of the data set, in the order of the detector's outputs.
-        with_masks: every instance must have a mask.
-        with_rle: masks may be RLE; ``False`` where they must be polygons.
-        min_size: shorter side in pixels below which images are filtered out.
+    The second may hold annotations where the first has none. Both must be readable.
     """
-    scan, problems = scan_coco(ann_file), []
-    if scan.categories is None:
-        problems.append('it has no list of "categories": not in COCO\'s format, or cut off')
+    ours, theirs = (_essence(_parse(path)) for path in (ann_file, other))
+    for key, what in (("images", "images"), ("categories", "categories")):
+        if ours[key] != theirs[key]:
+            return (
+                f"{len(ours[key])} {what} against {len(theirs[key])}; the first difference is "
+                f"{first_difference(ours[key], theirs[key])}"
+            )
+    if ours["annotations"] and ours["annotations"] != theirs["annotations"]:
+        return (
+            f"the same images, but {len(ours['annotations'])} annotations against "
+            f"{len(theirs['annotations'])}, not all of them equal"
+        )
+    return None
+
+
+class _Unreadable(ValueError):
+    """A file that is no annotation file; says why."""
+
+
+def _parse(ann_file: Path) -> dict[str, Any]:
+    """The object that the file holds, as pycocotools reads it."""
+    raw = ann_file.read_bytes()
+    for mark, name in _BOMS.items():
+        if raw.startswith(mark):
+            raise _Unreadable(
+                f"begins with {name}, at which mmdet's reader stops: save it as UTF-8 without one"
+            )
+    try:
+        content = json.loads(raw.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise _Unreadable(f"is not UTF-8 text ({error}): save it as UTF-8") from None
+    except json.JSONDecodeError as error:
+        if not raw.rstrip().endswith((b"}", b"]")):
+            raise _Unreadable(
+                f'is truncated: its {len(raw)} bytes do not end in "}}". Copy it anew'
+            ) from None
+        raise _Unreadable(f"is no JSON: {error}") from None
+    except (ValueError, RecursionError) as error:  # numbers or nesting beyond Python's limits
+        raise _Unreadable(f"cannot be parsed as JSON: {error}") from None
+    if not isinstance(content, dict):
+        kind = "a list" if isinstance(content, list) else f"{content!r:.40}"
+        hint = ""
+        if kind == "a list" and content and isinstance(content[0], dict) and "score" in content[0]:
+            hint = " (these are results, not annotations)"
+        raise _Unreadable(
+            f'holds {kind}{hint}: wanted an object of "images", "annotations" and "categories"'
+        )
+    return content
+
+
+@lru_cache(maxsize=16)  # training, evaluation and counting ask about the same few files
+def _look(ann_file: Path, size: int, mtime_ns: int, use: CocoUse) -> CocoLook:
+    found = Findings()
+    try:
+        content = _parse(ann_file)
+    except _Unreadable as error:
+        return CocoLook((str(error),), ())
+    images = read_images(content, found)
+    categories = read_categories(content, found)
+    annotations = content.get("annotations") or []
+    if not isinstance(annotations, list):
+        found.errors.append('its "annotations" are no list')
+    elif images and not annotations and use.wanted:
+        found.errors.append(
+            f"has no annotations (0 for {len(images)} images): nothing can be {use.wanted} it"
+        )
+    if found.errors:
+        return CocoLook(tuple(found.errors), tuple(found.warnings), tuple(images))
+    if use.classes is not None:
+        _check_classes(categories, use.classes, annotations, found)
     else:
-        problems += _category_problems(scan, classes)
-    if scan.num_crowd == scan.num_annotations:
-        problems.append(
-            f"all its {scan.num_annotations} annotations (of {len(scan.file_names)} images) are "
-            "crowds (iscrowd=1): no instance is left to learn from or to be judged by"
-        )
-    if scan.num_rle and not with_rle:
-        problems.append(
-            "it holds RLE masks, but the pipeline has poly2mask=False: mmdet would drop every such "
-            "instance silently. Set poly2mask=True in LoadAnnotations"
-        )
-    if min_size and scan.min_sides and max(scan.min_sides) < min_size:
-        problems.append(
-            f"none of its {len(scan.file_names)} images is left: filter_cfg wants sides of at "
-            f"least min_size={min_size} pixels, the largest image's shorter side has "
-            f"{max(scan.min_sides)}"
-        )
-    if with_masks and scan.num_masks < scan.num_annotations:
-        problems += _mask_problems(ann_file)
-    return problems
-
-
-def first_difference(ours: Sequence[str], theirs: Sequence[str]) -> str:
-    """``"number 2: 'cat' against 'dog'"`` of two unlike lists, counted from 1."""
-    n = next(
-        (n for n, (a, b) in enumerate(zip(ours, theirs, strict=False)) if a != b),
-        min(len(ours), len(theirs)),
+        use = replace(use, classes=tuple(one.name for one in categories))
+    if annotations and not found.errors:
+        check_annotations(annotations, images, categories, use, found)
+    samples = _kept(images, categories, annotations, use) if not found.errors else []
+    if not samples and not found.errors:
+        found.errors.append(_none_left(images, use))
+    return CocoLook(
+        tuple(found.errors),
+        tuple(found.warnings),
+        tuple(images),
+        len(samples),
+        len(annotations),
     )
-    one, other = (repr(names[n]) if n < len(names) else "nothing" for names in (ours, theirs))
-    return f"number {n + 1}: {one} against {other}"
 
 
-def _category_problems(scan: CocoScan, classes: Sequence[str]) -> list[str]:
+def _check_classes(
+    categories: Sequence[Category], classes: Sequence[str], annotations: list, found: Findings
+) -> None:
     """mmdet numbers the classes it finds in the file's order, not in the config's."""
-    problems, names = [], [name for _, name in scan.categories]
+    names = [one.name for one in categories]
     kept = [name for name in names if name in classes]
     if kept != list(classes):
         compared = kept if set(classes) <= set(names) else names
-        problems.append(
+        found.errors.append(
             f"its categories do not match the data set's classes: {len(names)} categories in the "
             f"file, {len(classes)} classes in the config; the first difference is "
-            f"{first_difference(compared, list(classes))}. Set metainfo=dict(classes=...) of the "
-            "data set to the file's names, or some of them, in the file's order"
+            f"{first_difference(compared, list(classes))}{_meant(names, classes)}. Set "
+            "metainfo=dict(classes=...) of the data set to the file's names, or some of them, in "
+            "the file's order"
         )
-    unknown = sorted(scan.used_category_ids - {number for number, _ in scan.categories})
+    ids = {one.id for one in categories}
+    used = Counter(_category_id(one) for one in annotations)
+    unknown = sorted((i for i in used if i not in ids and i is not None), key=str)
     if unknown:
-        problems.append(
+        found.errors.append(
             f"its annotations use {len(unknown)} category ids that its {len(names)} categories do "
-            f"not have (mmdet would drop these instances silently): {unknown[:NUM_NAMED]}"
-        )
-    return problems
-
-
-def _mask_problems(ann_file: Path) -> list[str]:
-    """Instances that mmdet would train on, without a mask: it would fail when it meets the first.
-
-    The whole file is parsed: something is wrong with it, and this names what.
-    """
-    annotations = json.loads(ann_file.read_bytes())["annotations"]
-    bare = [
-        one.get("id")
-        for one in annotations
-        if not one.get("segmentation") and not one.get("ignore") and one.get("area", 1) > 0
-    ]
-    if not bare:
-        return []
-    return [
-        f"{len(bare)} of its {len(annotations)} annotations have no segmentation, which the "
-        f"config's masks need; the first is that of id {bare[0]!r}. Annotate masks, or take a "
-        "detector of boxes alone"
-    ]
-
-
-@lru_cache(maxsize=8)  # training, evaluation and counting ask about the same few files
-def _scan(ann_file: Path, size: int, mtime_ns: int) -> CocoScan:
-    with open(ann_file, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
-        images = _images_part(text)
-        names = re.findall(rb'"file_name"\s*:\s*"([^"]+)"', images)
-        sides = [re.findall(rb'"%s"\s*:\s*(\d+)' % side, images) for side in (b"width", b"height")]
-        used = re.findall(rb'"category_id"\s*:\s*(\d+)', text)
-        masks = re.findall(rb'"segmentation"\s*:\s*(?:\[\s*[^\]\s]|(\{))', text)
-        return CocoScan(
-            file_names=tuple(name.decode() for name in names),
-            min_sides=tuple(map(min, map(int, sides[0]), map(int, sides[1]))),
-            categories=_categories(text),
-            num_annotations=len(used),
-            num_crowd=len(re.findall(rb'"iscrowd"\s*:\s*(?:1|true)', text)),
-            num_masks=len(masks),
-            num_rle=sum(map(bool, masks)),
-            used_category_ids=frozenset(map(int, set(used))),
-            annotated_ids=frozenset(map(int, set(re.findall(rb'"image_id"\s*:\s*(\d+)', text)))),
+            f"not have (mmdet would drop these instances silently): {unknown[:3]}"
         )
 
 
-def _images_part(text: mmap.mmap) -> bytes | mmap.mmap:
-    """Leave the annotations (95% of the file) out of the search where they come last."""
-    images, annotations = text.find(b'"images"'), text.find(b'"annotations"')
-    return text[images:annotations] if 0 <= images < annotations else text
+def _meant(names: Sequence[str], classes: Sequence[str]) -> str:
+    """Names that differ in capitals and blanks alone."""
+    plain = {"".join(name.split()).casefold(): name for name in names}
+    pairs = [
+        f"{name!r} is {plain[key]!r} in the file"
+        for name in classes
+        if name not in names and (key := "".join(name.split()).casefold()) in plain
+    ]
+    return f" ({some(pairs)})" if pairs else ""
 
 
-def _categories(text: mmap.mmap) -> tuple[tuple[int, str], ...] | None:
-    key = re.compile(rb'"categories"\s*:\s*').search(text, max(0, text.rfind(b'"categories"')))
-    size = 2**16
-    while key is not None:
-        try:
-            # a piece may end within a character
-            piece = text[key.end() : key.end() + size].decode(errors="ignore")
-            found: list[dict[str, Any]] = json.JSONDecoder().raw_decode(piece)[0]
-            return tuple((one["id"], one["name"]) for one in found)
-        except json.JSONDecodeError:
-            if key.end() + size >= len(text):
-                break
-            size *= 8
-        except (KeyError, TypeError):  # a list of something else
-            break
-    return None
+def _category_id(one: Any) -> Any:
+    found = one.get("category_id") if isinstance(one, dict) else None
+    return found if is_number(found) or isinstance(found, str) else None
+
+
+def _kept(
+    images: Sequence[Image], categories: Sequence[Category], annotations: list, use: CocoUse
+) -> list[Image]:
+    """mmdet's ``filter_data``."""
+    kept = [one for one in images if min(one.width, one.height) >= use.min_size]
+    if use.filter_empty:
+        ids = {one.id for one in categories if one.name in use.classes}
+        annotated = {one["image_id"] for one in annotations if one["category_id"] in ids}
+        kept = [one for one in kept if one.id in annotated]
+    return kept
+
+
+def _none_left(images: Sequence[Image], use: CocoUse) -> str:
+    largest = max(min(one.width, one.height) for one in images)
+    if largest < use.min_size:
+        return (
+            f"none of its {len(images)} images is left: filter_cfg wants sides of at least "
+            f"min_size={use.min_size} pixels, the largest image's shorter side has {largest:g}"
+        )
+    return (
+        f"none of its {len(images)} images is left: filter_cfg drops images without annotations "
+        "of the data set's classes, and such of sides below min_size"
+    )
+
+
+def _essence(content: dict[str, Any]) -> dict[str, list]:
+    """What decides how predictions are compared with a file."""
+    keys = {
+        "images": ("id", "file_name"),
+        "categories": ("id", "name"),
+        "annotations": ("image_id", "category_id", "bbox", "area", "iscrowd", "segmentation"),
+    }
+    return {
+        part: sorted(
+            tuple(str(one.get(key)) for key in names) for one in content.get(part) or () if one
+        )
+        for part, names in keys.items()
+    }

@@ -20,6 +20,7 @@ from rbdc_mm.protocol.dry_run import (
     check_growth,
     check_stage_model,
     missing_checkpoints,
+    missing_data,
 )
 from rbdc_mm.protocol.launch import apply_options, train
 from rbdc_mm.protocol.run import make_plan, prepare, run_protocol
@@ -77,12 +78,12 @@ def main(args: argparse.Namespace, tables: Callable[[Path], str]) -> int:
 
 
 def dry_run(cfg: Config) -> None:
-    """Builds everything that a run would build, without data; prints what it found."""
+    """Builds all that a run would build, looks at data that is there; prints what it found."""
     logging.disable(logging.INFO)  # the optimiser's builder logs a line for every parameter
     if "protocol" not in cfg:
         check_config(cfg)
         print(f"dry run: {cfg.filename} builds (model, optimiser, schedule, loaders, hooks)")
-        for line in missing_checkpoints(cfg):
+        for line in missing_checkpoints(cfg) + missing_data(cfg):
             print(f"still needed: {line}")
         return
     plan = make_plan(cfg)
@@ -93,6 +94,8 @@ def dry_run(cfg: Config) -> None:
             check_stage_model(one.cfg, f"stage {one.stage.name}")
         check_config(one.cfg)
         print(f"dry run: stage {one.stage.name} builds")
+    for line in missing_data(prepare(cfg, plan)[0].cfg):
+        print(f"still needed: {line}")
     check_growth(plan)
     kinds = {stage.operator for stage in plan.stages} - {None}
     print(f"dry run: all {'couplings' if kinds <= {'couple'} else 'growth steps'} fit")

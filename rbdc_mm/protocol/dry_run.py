@@ -31,6 +31,7 @@ from rbdc_mm.checkpoint.files import load_file
 from rbdc_mm.checkpoint.finite import not_finite
 from rbdc_mm.checkpoint.sources import LOAD_FROM, Source, sources_in
 from rbdc_mm.config import plain_config
+from rbdc_mm.data import DataMissingError, check_data, say_warnings
 from rbdc_mm.growth import OPERATORS
 from rbdc_mm.hooks.schedule import schedule_problems, unreached
 from rbdc_mm.models.cost_of import build_on_meta
@@ -155,6 +156,23 @@ def missing_checkpoints(cfg: Config) -> list[str]:
 def _last_batch(cfg: Config) -> str | None:
     num_images = cfg.get("num_train_samples")
     return last_batch_problem(cfg, num_images, get_world_size()) if num_images else None
+
+
+def missing_data(cfg: Config) -> list[str]:
+    """Looks at the data of training, validation and test; what is not there yet, one line each.
+
+    Raises:
+        DataLayoutError: data that is there does not suit the config.
+    """
+    there, missing = [], []
+    for loader in ("train", "val", "test"):
+        try:
+            check_data(cfg, (loader,))
+            there.append(loader)
+        except DataMissingError as error:
+            missing.append(" ".join(line.strip(" -") for line in str(error).splitlines()[:2]))
+    say_warnings(check_data(cfg, tuple(there)))
+    return list(dict.fromkeys(missing))
 
 
 def _ones(arch: Arch) -> dict[str, torch.Tensor]:

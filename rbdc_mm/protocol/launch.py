@@ -21,7 +21,7 @@ from rbdc_mm.checkpoint.fitting import weights_for
 from rbdc_mm.checkpoint.identity import identity
 from rbdc_mm.checkpoint.resumable import POINTER
 from rbdc_mm.config import plain_config
-from rbdc_mm.data import check_data
+from rbdc_mm.data import check_data, say_warnings
 from rbdc_mm.hooks import ForeignWeightsHook
 from rbdc_mm.hooks.run_guard import guard
 from rbdc_mm.hooks.schedule import schedule_problems
@@ -138,7 +138,7 @@ def train(
     ]
     if problems:
         raise ValueError("; ".join(problems))
-    check_data(cfg)
+    say_warnings(check_data(cfg))
     check_claim(work_dir, own)
     point = resume_point(cfg, resume, anyway=anyway) if resume else None
     barrier()  # no rank may look at the folder after rank 0 has begun to write there
@@ -204,7 +204,8 @@ def evaluate(cfg: Config, checkpoint: str | Path, *, amp: bool = False) -> dict[
     check_weights(cfg, checkpoint)
     for key in ("protocol", "runner_type"):
         cfg.pop(key, None)
-    check_data(cfg, loaders=("test",))
+    trained = load_file(checkpoint).get("meta", {}).get("dataset_meta") or {}
+    say_warnings(check_data(cfg, loaders=("test",), trained_classes=trained.get("classes")))
     cfg.load_from, cfg.resume = str(checkpoint), False
     init_distributed(cfg)
     if amp:

@@ -16,7 +16,7 @@ from rbdc_mm.checkpoint.files import hash_of_file
 from rbdc_mm.checkpoint.identity import hash_of, identity
 from rbdc_mm.config import plain_config
 from rbdc_mm.cost import format_flops
-from rbdc_mm.data import check_data, num_train_samples
+from rbdc_mm.data import check_data, num_train_samples, other_number
 from rbdc_mm.protocol.catalog import protocol_of
 from rbdc_mm.protocol.dry_run import check_growth
 from rbdc_mm.protocol.launch import init_distributed, train
@@ -64,11 +64,20 @@ def make_plan(cfg: Config) -> Plan:
 
 
 def num_samples_of(cfg: Config) -> int:
-    """Training images an epoch: ``num_train_samples``, or counted on disk."""
-    num_samples = cfg.get("num_train_samples")
-    if num_samples is None:
-        num_samples = num_train_samples(cfg.train_dataloader.dataset)
-    return num_samples
+    """Training images an epoch: ``num_train_samples``, or counted on disk.
+
+    Raises:
+        ValueError: neither is there, or they differ.
+    """
+    if numbers := other_number(cfg):
+        planned, found = numbers
+        raise ValueError(
+            f"the protocol's plan counts with num_train_samples={planned}, the training data set "
+            f"has {found}: set num_train_samples in the config to it"
+        )
+    if cfg.get("num_train_samples") is not None:
+        return cfg.num_train_samples
+    return num_train_samples(cfg.train_dataloader.dataset)
 
 
 def prepare(cfg: Config, plan: Plan) -> list[PreparedStage]:

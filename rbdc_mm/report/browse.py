@@ -14,7 +14,7 @@ from mmengine.registry import MODELS, DefaultScope
 from mmengine.runner import Runner, set_random_seed
 from mmengine.utils import import_modules_from_strings
 
-from rbdc_mm.data import check_data
+from rbdc_mm.data import check_data, say_warnings
 from rbdc_mm.report.pictures import draw_caption, draw_instances, grid, save_png
 
 _SIDES = {"mmdet": 640, "mmpretrain": 256}  # pixels of a tile's longer side
@@ -47,7 +47,7 @@ def browse(cfg: Config, out: str | Path, *, num: int = 8, seed: int = 0) -> Path
         )
     if num < 1:
         raise ValueError(f"num={num}: wanted at least 1 image")
-    check_data(cfg, loaders=("train",))
+    say_warnings(check_data(cfg, loaders=("train",)))
     if imports := cfg.get("custom_imports"):
         import_modules_from_strings(**imports)
     set_random_seed(seed)
