@@ -245,6 +245,8 @@ ANNOTATIONS = [
      "shows 1 of the 2 images in .*would count as missed"),
     ("format_only without outfile_prefix",
      configured(lambda cfg, m: cfg["val_evaluator"].update(format_only=True)), "no outfile_prefix"),
+    ("masks judged of a detector of boxes", configured(lambda cfg, m: cfg.update(
+        model=dict(roi_head=dict(bbox_head=dict(num_classes=2))))), "metric 'segm', but the model"),
     ("images below min_size", configured(lambda cfg, m: cfg["train_dataloader"]["dataset"].update(
         filter_cfg=dict(min_size=40))), "none of its 4 images is left: .*min_size=40"),
 ]  # fmt: skip

@@ -210,7 +210,7 @@ def test_styles_of_resnets_are_not_mixed_up(tmp_path):
     caffe["backbone"]["style"] = "caffe"
     save_checkpoint(tmp_path / "caffe.pth", caffe)
     save_checkpoint(tmp_path / "pytorch.pth", resnet_model(50, 8), 2)
-    with pytest.raises(ValueError, match=r"different convolutions: style='caffe' and 'pytorch'"):
+    with pytest.raises(ValueError, match=r"differ in style: 'caffe' and 'pytorch'"):
         paths = [tmp_path / "caffe.pth", tmp_path / "pytorch.pth"]
         grow_checkpoint("couple", paths, tmp_path / "c.pth")
     assert read_checkpoint(tmp_path / "caffe.pth").arch.style == "caffe"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 from pathlib import Path
 
 import cv2
@@ -62,10 +63,35 @@ def test_a_picture_for_each_image(tool, checkpoint, digit_scenes, tmp_path, caps
     assert ": 0 instances" not in said
     # nothing is that certain: the image as it is, in its colours
     assert run(tool, images[:1], checkpoint, "--out", tmp_path / "none", "--score-thr", 1) == 0
-    assert ": 0 instances" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert re.search(r": 0 instances of score 1 or more \(the best: 0\.\d+\)", said)
     picture = cv2.imread(str(tmp_path / "none" / f"{images[0].stem}.png"))
     plain = cv2.resize(cv2.imread(str(images[0])), (800, 800), interpolation=cv2.INTER_CUBIC)
     assert np.abs(picture.astype(int) - plain).mean() < 2
+
+
+def test_odd_images(tool, checkpoint, tmp_path, capsys):
+    """Long and thin, of one pixel, of 16 bits, grey, with transparency."""
+    rng = np.random.default_rng(0)
+    for name, shape, kind in (
+        ("long", (6, 900, 3), np.uint8),
+        ("high", (900, 6, 3), np.uint8),
+        ("pixel", (1, 1, 3), np.uint8),
+        ("grey", (40, 50), np.uint8),
+        ("clear", (40, 50, 4), np.uint8),
+        ("deep", (40, 50), np.uint16),
+        ("thread", (1, 900, 3), np.uint8),
+    ):
+        pixels = rng.integers(0, np.iinfo(kind).max, shape, dtype=kind)
+        cv2.imwrite(str(tmp_path / f"{name}.png"), pixels)
+    good = [tmp_path / f"{name}.png" for name in ("long", "high", "pixel", "grey", "clear", "deep")]
+    assert run(tool, good, checkpoint, "--out", tmp_path / "out", "--score-thr", 0.9) == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if ".png: " in line]
+    assert len(lines) == len(good) and all("(the best: " in line for line in lines)
+    assert "16 bits a channel, of which the upper 8" in lines[-1]
+    assert run(tool, [tmp_path / "thread.png"], checkpoint, "--out", tmp_path / "out") == 1
+    said = capsys.readouterr().err.splitlines()
+    assert "thread.png is 900 x 1 pixels, of which the config's pipeline leaves" in said[-1]
 
 
 def test_bad_input_is_one_error(checkpoint, digit_scenes, tmp_path):

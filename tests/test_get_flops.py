@@ -11,6 +11,7 @@ import torch
 from mmengine.config import Config
 
 from helpers import resnet_model, vit_model
+from made_sets import FolderSet
 from rbdc_mm.cost import count_flops, resnet_macs, vit_macs
 from rbdc_mm.models.cost_of import (
     build_on_meta,
@@ -250,6 +251,24 @@ def test_tool_on_epochs(tmp_path, capsys):
     assert run_tool(capsys, path, *option)["in all"] == rows["in all"]
     larger = run_tool(capsys, path, "--image-size", "64", "32", "--num-samples", "1000")
     assert larger["in all"] != rows["in all"]
+
+
+def test_samples_on_disk_win_over_a_number_that_a_base_gave(tmp_path, capsys):
+    animals = FolderSet(tmp_path / "animals")
+    path = tiny_config(tmp_path, "dict(by_epoch=True, max_epochs=7)", "num_train_samples = 400")
+    planned = run_tool(capsys, path)
+    assert planned["training samples"] == "400"  # the data is not there
+    option = ["--cfg-options", f"train_dataloader.dataset.data_root={animals.root}",
+              "train_dataloader.dataset.metainfo.classes=['ant','bee','cat']"]  # fmt: skip
+    load_tool().main([str(path), *option])
+    said = capsys.readouterr()
+    assert "training samples  9" in said.out
+    assert "num_train_samples=400 in the config, but the training data set has 9" in said.err
+    (animals.root / "train/bee/0.jpg").write_bytes(b"")
+    (animals.root / "train/dog").mkdir()
+    load_tool().main([str(path), *option])
+    said = capsys.readouterr()
+    assert "training samples  400" in said.out and "4 of 3 class folders" in said.err
 
 
 def test_tool_on_iterations_uses_the_global_batch(tmp_path, capsys):

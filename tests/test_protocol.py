@@ -181,8 +181,9 @@ def test_only_and_failing_stages(digits, tmp_path):
 def test_a_plan_for_another_number_of_samples(digits, tmp_path):
     cfg = tiny_protocol(digits, tmp_path)
     cfg.num_train_samples = 1200
-    with pytest.raises(StageError, match=r"num_train_samples=1200, the training data set has 96"):
+    with pytest.raises(ValueError, match=r"num_train_samples=1200, the training data set has 96"):
         run_protocol(cfg)
+    assert not list(tmp_path.iterdir())  # before anything is trained
 
 
 @pytest.mark.parametrize(

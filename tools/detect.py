@@ -33,7 +33,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         cfg = read_config(args.config)
         cfg.merge_from_dict(args.cfg_options or {})
-        counts = detect(
+        shown = detect(
             args.images,
             cfg,
             args.checkpoint,
@@ -44,8 +44,8 @@ def main(argv: list[str] | None = None) -> int:
     except (ValueError, FileNotFoundError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    for picture, count in counts.items():
-        print(f"{picture}: {count} instances of score {args.score_thr:g} or more")
+    for picture, found in shown.items():
+        print(f"{picture}: {found.told(args.score_thr)}")
     return 0
 
 

@@ -1,4 +1,7 @@
-"""Make an offline data set: python tools/make_data.py {digits,digit_scenes,fractals} [--out DIR].
+"""Make a data set: python tools/make_data.py NAME [--source PATH] [--out DIR].
+
+Offline: digits, digit_scenes, fractals. Of a path: class_folders, cifar, penn_fudan (the last two
+are downloaded where no path is given); these print the config that trains on them.
 
 Made once; the same command again checks the files against their manifest and reuses them.
 """
@@ -13,15 +16,19 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(dest="name", required=True, metavar="NAME")
 
-    def add(name: str, text: str, **options) -> None:
+    def add(name: str, text: str, source: str = "", out: str = "", **options) -> None:
         command = commands.add_parser(
             name,
             help=text,
             description=text,
             formatter_class=argparse.ArgumentDefaultsHelpFormatter,
         )
-        command.add_argument("--out", default=f"data/{name}", help="directory to make")
-        command.add_argument("--seed", type=int, default=0, help="of everything random")
+        command.add_argument("--out", default=out or f"data/{name}", help="directory to make")
+        if source:
+            needed = name == "class_folders"
+            command.add_argument("--source", required=needed, default="", help=source)
+        if not source or needed:
+            command.add_argument("--seed", type=int, default=0, help="of everything random")
         command.add_argument("--force", action="store_true", help="replace a made set there")
         command.add_argument("--preview", metavar="PNG", help="also draw a contact sheet")
         for option, (default, meaning) in options.items():
@@ -53,6 +60,23 @@ def parse_args() -> argparse.Namespace:
         max_filling_rate=(0.8, "accepted share of pixels hit, most"),
         workers=(1, "processes"),
     )
+    add(
+        "class_folders",
+        "any folder of class folders as an ImageNet folder, split where it is not",
+        source="folder or archive: a folder for each class, or such below train/ (and val/, test/)",
+        val_share=(0.2, "share of every class that is held out, where nothing is yet"),
+    )
+    add(
+        "cifar",
+        "CIFAR-10's or CIFAR-100's pickled batches as an ImageNet folder",
+        source="cifar-10-python.tar.gz, or what was in it (default: download CIFAR-10)",
+        out="data/cifar10",
+    )
+    add(
+        "penn_fudan",
+        "170 photographs of pedestrians, in COCO format with masks",
+        source="PennFudanPed.zip, or what was in it (default: download it)",
+    )
     return parser.parse_args()
 
 
@@ -62,6 +86,8 @@ def main() -> int:
     try:
         made = getattr(data, f"make_{name}")(**options)
         print(made)
+        if "source" in options:
+            print(f"\n{data.config_for(options['out'], made.num_images['train'])}")
         if preview:
             print(f"preview: {data.save_preview(made.root, preview)}")
     except ValueError as error:

@@ -19,7 +19,7 @@ SETTING = "setting"  # in a checkpoint's meta: the hash of its run's setting
 # All that a Runner reads of a config and that changes what is learned or how it is measured;
 # variables that only help to write a config are not among it, nor is the test after training.
 _KEPT = ("model", "val_dataloader", "val_evaluator", "val_cfg", "param_scheduler", "load_from",
-         "sync_bn", "compile", "efficient_conv_bn_eval", "stage")  # fmt: skip
+         "sync_bn", "compile", "efficient_conv_bn_eval", "stage", "resumed")  # fmt: skip
 _LOOKS_ON = {
     "LoggerHook", "CheckpointHook", "IterTimerHook", "RuntimeInfoHook", "VisualizationHook",
     "DetVisualizationHook", "RunRecordHook", "FLOPsLedgerHook",

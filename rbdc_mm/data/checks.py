@@ -56,15 +56,14 @@ def check_data(
         dataloader = cfg.get(f"{loader}_dataloader")
         if not dataloader:
             continue
-        metrics = metrics_of(cfg, loader)
-        judge = judge_of(metrics)
+        judge = judge_of(metrics_of(cfg, loader))
         seen[loader] = []
         for leaf in filter(is_known, leaves(dataloader["dataset"])):
             split = look_at(leaf, learns=loader == "train", judge=judge)
             _check_heads(heads, leaf, split, loader)
             seen[loader].append((leaf, split))
             warnings += split.warnings
-        check_metrics(metrics, seen[loader], heads, loader)
+        check_metrics(cfg, seen[loader], heads, loader)
     for loader in _LOADERS:
         if loader not in loaders and cfg.get(f"{loader}_dataloader"):
             seen[loader] = _quietly(cfg[f"{loader}_dataloader"]["dataset"])

@@ -13,7 +13,7 @@ from .image_files import Reading, missing, note_16_bits, unreadable, unreadable_
 
 # What mmpretrain's datasets read where the config says nothing, lower case.
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif")
-_OTHER_IMAGES = (".webp", ".gif", ".tiff", ".jfif", ".jp2", ".heic", ".avif")
+OTHER_IMAGES = (".webp", ".gif", ".tiff", ".jfif", ".jp2", ".heic", ".avif")
 _ARCHIVES = (".tar", ".zip", ".gz")
 _BOM = "\ufeff"
 
@@ -130,7 +130,7 @@ def _read_folders(
         paths += found
         if not found:
             empty.append(name)
-        for path in images_in(folder / name, _OTHER_IMAGES):
+        for path in images_in(folder / name, OTHER_IMAGES):
             if not path.lower().endswith(suffixes):
                 others.add(os.path.splitext(path)[1], path)
     if others:

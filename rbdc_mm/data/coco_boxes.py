@@ -10,6 +10,7 @@ from .findings import Findings
 
 _NUM_OUTLINED = 10_000  # boxes that are compared with their polygons
 _SLACK = 1.0  # pixels
+_NEAR = 2.0  # pixels between edges of a box and an outline of the same thing
 _OTHER_PLACE = 0.5  # IoU of a box and its polygons' outline below which they disagree
 _SAME_PLACE = 0.9
 _NEARLY_ALL = 0.95
@@ -56,7 +57,9 @@ class BoxReading:
             return
         x, y, w, h = box
         self.num_outlined += 1
-        if _iou(outline, (x, y, x + w, y + h)) < _OTHER_PLACE:
+        corners = (x, y, x + w, y + h)
+        is_near = all(abs(a - b) <= _NEAR for a, b in zip(outline, corners, strict=True))
+        if not is_near and _iou(outline, corners) < _OTHER_PLACE:
             self.num_elsewhere += 1
             self.first_elsewhere = self.first_elsewhere or where
             self.num_outlined_corners += _iou(outline, (x, y, w, h)) > _SAME_PLACE

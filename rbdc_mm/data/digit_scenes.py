@@ -113,7 +113,7 @@ def _write_split(
                     "id": len(annotations) + 1,
                     "image_id": image_id,
                     "category_id": int(source.labels[one.digit_index]) + 1,
-                    **_encode(one.mask),
+                    **encode_mask(one.mask),
                     "iscrowd": 0,
                     "digit_index": one.digit_index,
                 }
@@ -129,7 +129,7 @@ def _write_split(
     (root / f"annotations/instances_{split}2017.json").write_text(json.dumps(content))
 
 
-def _encode(mask) -> dict:
+def encode_mask(mask) -> dict:
     """COCO's ``segmentation`` (compressed RLE), ``area`` (pixels) and ``bbox`` (x, y, w, h)."""
     import numpy as np
     from pycocotools import mask as coco_mask

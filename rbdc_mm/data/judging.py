@@ -37,14 +37,14 @@ def judge_of(metrics: Sequence[Mapping]) -> Judge:
 
 
 def check_metrics(
-    metrics: Sequence[Mapping],
+    cfg: Mapping,
     found: Sequence[tuple[Mapping, Split]],
     heads: Mapping[str, int],
     loader: str,
 ) -> None:
-    """Raises DataLayoutError where a metric is of other data than the loader's."""
+    """Raises DataLayoutError where a metric is of other data than the loader's, or of no output."""
     where = f"{loader}_evaluator"
-    for metric in metrics:
+    for metric in metrics_of(cfg, loader):
         if metric.get("format_only") and not metric.get("outfile_prefix"):
             raise DataLayoutError(
                 f"{where} has format_only=True and no outfile_prefix: give the path that the names "
@@ -59,8 +59,20 @@ def check_metrics(
                 )
             if type_name(metric) in _COCO_METRICS:
                 _check_truth(metric, Path(truth), found, loader)
+        if "segm" in as_list(metric.get("metric")):
+            _check_mask_head(cfg, where)
         if type_name(metric) == "Accuracy":
             _check_topk(metric, heads, where)
+
+
+def _check_mask_head(cfg: Mapping, where: str) -> None:
+    """A detector of boxes alone gives no masks; seen at the first evaluation."""
+    roi_head = (cfg.get("model") or {}).get("roi_head")
+    if roi_head and not roi_head.get("mask_head"):
+        raise DataLayoutError(
+            f"{where} has the metric 'segm', but the model's roi_head has no mask_head: set "
+            f"{where}=dict(metric='bbox')"
+        )
 
 
 def _check_topk(metric: Mapping, heads: Mapping[str, int], where: str) -> None:

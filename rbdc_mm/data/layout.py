@@ -7,7 +7,7 @@ from pathlib import Path
 
 from .store import MANIFEST, verify
 
-MADE = ("digit_scenes", "digits", "fractals")
+MADE = ("digit_scenes", "digits", "fractals", "penn_fudan")
 
 IMAGENET_TREE = """\
 {root}/

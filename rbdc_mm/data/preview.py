@@ -6,6 +6,8 @@ import json
 from itertools import cycle
 from pathlib import Path
 
+from .class_folders import images_in
+
 COLOURS = ("red", "lime", "cyan", "magenta", "yellow", "orange")
 GAP = 4  # pixels between tiles
 NUM_CLASSES = 20  # shown at most
@@ -27,7 +29,7 @@ def save_preview(root: str | Path, png: str | Path) -> Path:
     is_coco = (root / "annotations/instances_train2017.json").is_file()
     rows = _scene_rows(root) if is_coco else _class_rows(root)
     if not rows:
-        raise ValueError(f"{root} holds neither train/<class>/*.png nor COCO annotations.")
+        raise ValueError(f"{root} holds neither images in train/<class>/ nor COCO annotations.")
     width, height = (side + GAP for side in rows[0][0].size)
     sheet = Image.new("RGB", (len(rows[0]) * width, len(rows) * height), "white")
     for y, row in enumerate(rows):
@@ -45,7 +47,7 @@ def _class_rows(root: Path, num_images: int = 6) -> list[list]:
     folders = sorted((root / "train").glob("*/"))
     num_classes = min(NUM_CLASSES, len(folders))
     folders = [folders[i * len(folders) // num_classes] for i in range(num_classes)]
-    files = [sorted(folder.glob("*.png")) for folder in folders]
+    files = [sorted(images_in(folder)) for folder in folders]
     num_images = min([num_images, *map(len, files)])
     return [
         [Image.open(names[row]).resize((64, 64)).convert("RGB") for names in files]

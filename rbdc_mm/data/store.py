@@ -20,6 +20,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 MANIFEST = "manifest.json"
+FROM_SOURCES = ("class_folders", "cifar", "penn_fudan")  # made of files that a user has
 # Reuse must stay a matter of seconds: above these totals sizes are compared for all files, hashes
 # for an evenly spaced sample.
 MAX_HASHED_FILES = 4_000
@@ -225,7 +226,8 @@ def _foreign(out: Path, name: str) -> str:
 
 
 def _remedy(root: Path, name: str) -> str:
-    return f"Make it again: python tools/make_data.py {name} --out {root} --force"
+    source = " --source PATH" if name in FROM_SOURCES else ""
+    return f"Make it again: python tools/make_data.py {name}{source} --out {root} --force"
 
 
 @contextlib.contextmanager

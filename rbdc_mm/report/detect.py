@@ -4,17 +4,45 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from copy import deepcopy
+from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import mmcv
 import torch
 from mmdet.apis import DetInferencer
 from mmengine import Config
+from mmengine.structures import InstanceData
 
+from rbdc_mm.data.image_files import look
 from rbdc_mm.protocol.launch import check_weights
 from rbdc_mm.report.pictures import draw_instances, save_png
 
 _SIDE = 800  # pixels that a smaller image is enlarged to, so that names of classes can be read
+_MAX_SIDE = 4000  # pixels of a picture
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was found in one image.
+
+    Attributes:
+        count: instances drawn.
+        best_score: of all found, drawn or not; None where nothing was found at all.
+        note: what a reader of the picture should know; mostly empty.
+    """
+
+    count: int
+    best_score: float | None = None
+    note: str = ""
+
+    def told(self, score_thr: float) -> str:
+        """In one line."""
+        line = f"{self.count} instances of score {score_thr:g} or more"
+        if not self.count:
+            best = "nothing at all" if self.best_score is None else f"{self.best_score:.3f}"
+            line += f" (the best: {best})"
+        return f"{line}; {self.note}" if self.note else line
 
 
 def detect(
@@ -25,7 +53,7 @@ def detect(
     *,
     score_thr: float = 0.5,
     device: str = "cpu",
-) -> dict[Path, int]:
+) -> dict[Path, Found]:
     """Draws boxes, masks, classes and scores (in percent) into ``out/<name>.png``.
 
     Nothing but the checkpoint is read: what the config's backbone was started from may be gone.
@@ -39,11 +67,12 @@ def detect(
         device: torch's name of where to run.
 
     Returns:
-        The pictures and how many instances each shows.
+        The pictures and what each shows.
 
     Raises:
-        FileNotFoundError, ValueError: an image that is missing or unreadable, two of one name, a
-            config of no detector, a checkpoint that does not fit, no such device.
+        FileNotFoundError, ValueError: an image that is missing, unreadable or too long and thin for
+            the config's pipeline, two of one name, a config of no detector, a checkpoint that does
+            not fit, no such device.
     """
     pictures = _pictures(images, Path(out))
     if not 0 <= score_thr <= 1:
@@ -59,15 +88,35 @@ def detect(
     cfg.visualizer = dict(type="DetLocalVisualizer")  # no backend, which would want a folder
     check_weights(cfg, checkpoint)
     inferencer = DetInferencer(cfg, str(checkpoint), device=device, show_progress=False)
-    counts = {}
+    shown = {}
     for image, picture in pictures.items():
-        found = inferencer(str(image), return_datasamples=True)["predictions"][0].pred_instances
+        found = _predicted(inferencer, image)
+        best = max(found.scores.tolist(), default=None)
         found = found[found.scores >= score_thr]
         pixels = mmcv.imread(str(image), channel_order="rgb")
-        side = max(_SIDE, *pixels.shape[:2])
+        side = min(max(_SIDE, *pixels.shape[:2]), _MAX_SIDE)
         drawn = draw_instances(pixels, found, inferencer.model.dataset_meta, side=side)
-        counts[save_png(drawn, picture)] = len(found)
-    return counts
+        shown[save_png(drawn, picture)] = Found(len(found), best, _note(image))
+    return shown
+
+
+def _predicted(inferencer: DetInferencer, image: Path) -> InstanceData:
+    """Every instance; ValueError where the pipeline cannot take the image."""
+    try:
+        found = inferencer(str(image), return_datasamples=True)["predictions"][0]
+    except cv2.error as error:
+        width, height = look(image).size
+        raise ValueError(
+            f"{image} is {width} x {height} pixels, of which the config's pipeline leaves nothing "
+            f"({error.err or error}): cut it into pieces"
+        ) from error
+    return found.pred_instances
+
+
+def _note(image: Path) -> str:
+    if not look(image).has_16_bits:
+        return ""
+    return "the image has 16 bits a channel, of which the upper 8 were read"
 
 
 def _pictures(images: Sequence[str | Path], out: Path) -> dict[Path, Path]:
@@ -77,8 +126,8 @@ def _pictures(images: Sequence[str | Path], out: Path) -> dict[Path, Path]:
         if not image.is_file():
             kind = "a folder" if image.is_dir() else "not there"
             raise FileNotFoundError(f"image {image} is {kind}: wanted image files")
-        if mmcv.imread(str(image)) is None:
-            raise ValueError(f"{image} cannot be read as an image: it is damaged, or no image")
+        if problem := look(image).problem:
+            raise ValueError(f"{image} cannot be read as an image: it {problem}")
         picture = out / f"{image.stem}.png"
         taken = {p: i for i, p in pictures.items() if i != image} | {image.absolute(): image}
         if clash := taken.get(picture, taken.get(picture.absolute())):
