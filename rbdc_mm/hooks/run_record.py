@@ -96,7 +96,7 @@ class RunRecordHook(Hook):
         self._setting = {
             "name": runner.experiment_name,
             "config": config_path(cfg),
-            "config_hash": self._hash(cfg),
+            "config_hash": self._hash(runner),
             "resumed": cfg.get("resumed"),
             "method": cfg.get("method"),
             "operator": operator_of(cfg),
@@ -113,9 +113,10 @@ class RunRecordHook(Hook):
         self._meter.start()
         self._write(runner, finished=False)
 
-    def _hash(self, cfg: Config) -> str:
-        """The setting's: that of a resumed run is its checkpoint's, unless it was changed."""
-        if cfg.get("resumed"):
+    def _hash(self, runner: Runner) -> str:
+        """The setting's: that of a resumed run is its checkpoint's, unless it is changed now."""
+        cfg, resumed = runner.cfg, runner.cfg.get("resumed")
+        if resumed and resumed["checkpoint"] == runner._load_from:
             return setting_hash(Config({**cfg._cfg_dict.to_dict(), "load_from": None}))
         return self._resumed_hash or setting_hash(cfg)
 
