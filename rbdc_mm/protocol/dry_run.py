@@ -29,6 +29,7 @@ from rbdc_mm.arch import Arch, resolve, shapes_of
 from rbdc_mm.checkpoint.arch_of import arch_of, plain_model, unscoped
 from rbdc_mm.checkpoint.files import load_file
 from rbdc_mm.checkpoint.finite import not_finite
+from rbdc_mm.data import num_train_samples
 from rbdc_mm.growth import OPERATORS
 from rbdc_mm.hooks.schedule import schedule_problems, unreached
 from rbdc_mm.models.cost_of import build_on_meta
@@ -124,8 +125,10 @@ def missing_checkpoints(cfg: Config) -> list[str]:
     problems = [*detector_problems(cfg), *teacher_problems(cfg)]
     if problems:
         return problems
-    given = [(cfg.load_from, "", "load_from")] if cfg.get("load_from") else []
-    for address, prefix, where in [*given, *starting_points(cfg.model)]:
+    # What is resumed has been looked at before.
+    given = cfg.get("load_from") if not cfg.get("resume") else None
+    first = [(given, "", "load_from")] if given else []
+    for address, prefix, where in [*first, *starting_points(cfg.model)]:
         if "://" in address:
             continue
         path = Path(address)
@@ -142,7 +145,10 @@ def missing_checkpoints(cfg: Config) -> list[str]:
 
 
 def _last_batch(cfg: Config) -> str | None:
-    num_images = cfg.get("num_train_samples")
+    try:
+        num_images = num_train_samples(cfg.train_dataloader.dataset)
+    except ValueError:  # the data are elsewhere, or of a kind that only its loader counts
+        num_images = cfg.get("num_train_samples")
     return last_batch_problem(cfg, num_images, get_world_size()) if num_images else None
 
 
