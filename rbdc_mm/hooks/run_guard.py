@@ -13,10 +13,10 @@ from mmengine.hooks import Hook
 from mmengine.runner import EpochBasedTrainLoop, Runner, find_latest_checkpoint
 from torch import Tensor
 
-from rbdc_mm.checkpoint.arch_of import sources_of
 from rbdc_mm.checkpoint.files import write_text
 from rbdc_mm.checkpoint.finite import not_finite
 from rbdc_mm.checkpoint.resumable import LOOP, lacks, loop_state, newest_resumable, ranks_problem
+from rbdc_mm.checkpoint.sources import sources_of
 from rbdc_mm.hooks.flops_ledger import bare_model
 from rbdc_mm.hooks.schedule import schedule_problems, unreached
 from rbdc_mm.models.last_batch import last_batch_problem
@@ -68,6 +68,7 @@ class RunGuardHook(Hook):
                     "(load_from), or take it all the same with --resume-anyway"
                 )
             runner.logger.warning(f"resumed all the same: {said}")
+            anyway["changes"].append(said)
             if _by_epoch(runner):  # so that this loop's own epochs end where it counts them
                 meta["iter"] = meta["epoch"] * len(runner.train_dataloader)
 
@@ -112,7 +113,7 @@ class RunGuardHook(Hook):
 
     def _stop(self, runner: Runner, done: int, what: str) -> None:
         rates = sorted({group[0] for group in runner.optim_wrapper.get_lr().values()})
-        last = find_latest_checkpoint(runner.work_dir) or "none, it had not saved any"
+        last = find_latest_checkpoint(runner.work_dir) or "none was saved"
         text = (
             f"iteration {done} of {runner.max_iters}: {what}. "
             f"Training ends here; last good checkpoint: {last}. Lower the learning rate "
@@ -146,7 +147,7 @@ class RunGuardHook(Hook):
 
 
 def guard(runner: Runner) -> None:
-    """Registers a RunGuardHook unless there is one; also between a runner's hooks."""
+    """Registers a RunGuardHook unless there is one; a hook may do so in its ``before_run``."""
     if not any(isinstance(hook, RunGuardHook) for hook in runner.hooks):
         runner.register_hook(RunGuardHook())
 

@@ -58,7 +58,7 @@ class _Scheduler:
 
 class _Run:
     def __init__(self, cfg: Config, epoch_length: int | None) -> None:
-        loop = cfg.train_cfg
+        loop = cfg.get("train_cfg") or {}
         self.by_epoch = "max_iters" not in loop
         self.planned = loop.get("max_epochs" if self.by_epoch else "max_iters")
         self.key = "train_cfg.max_epochs" if self.by_epoch else "train_cfg.max_iters"

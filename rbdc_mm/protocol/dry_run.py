@@ -31,7 +31,7 @@ from rbdc_mm.checkpoint.files import load_file
 from rbdc_mm.checkpoint.finite import not_finite
 from rbdc_mm.checkpoint.sources import LOAD_FROM, Source, sources_in
 from rbdc_mm.config import plain_config
-from rbdc_mm.data import DataMissingError, check_data, say_warnings
+from rbdc_mm.data import DataMissingError, check_data, num_train_samples, say_warnings
 from rbdc_mm.growth import OPERATORS
 from rbdc_mm.hooks.schedule import schedule_problems, unreached
 from rbdc_mm.models.cost_of import build_on_meta
@@ -130,7 +130,9 @@ def missing_checkpoints(cfg: Config) -> list[str]:
     problems = [*detector_problems(cfg), *teacher_problems(cfg)]
     if problems:
         return problems
-    given = [Source(cfg.load_from, "pretrained", LOAD_FROM)] if cfg.get("load_from") else []
+    # What is resumed has been looked at before.
+    start = cfg.get("load_from") if not cfg.get("resume") else None
+    given = [Source(start, "pretrained", LOAD_FROM)] if start else []
     for source in [*given, *sources_in(cfg.model)]:
         if source.kind not in ("pretrained", "parent"):
             continue
@@ -154,7 +156,10 @@ def missing_checkpoints(cfg: Config) -> list[str]:
 
 
 def _last_batch(cfg: Config) -> str | None:
-    num_images = cfg.get("num_train_samples")
+    try:
+        num_images = num_train_samples(cfg.train_dataloader.dataset)
+    except ValueError:  # the data are elsewhere, or of a kind that only its loader counts
+        num_images = cfg.get("num_train_samples")
     return last_batch_problem(cfg, num_images, get_world_size()) if num_images else None
 
 

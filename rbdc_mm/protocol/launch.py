@@ -6,6 +6,7 @@ import gc
 import os
 import sys
 from collections.abc import Mapping
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +124,7 @@ def train(
     cfg = plain_config(cfg)
     check_seeds(cfg)
     init_distributed(cfg)
+    cfg = deepcopy(cfg)  # what it is resumed from is not the caller's
     work_dir = Path(cfg.work_dir)
     if not resume and cfg.get("resume"):
         resume, cfg.load_from = cfg.get("load_from") or True, None
@@ -131,6 +133,12 @@ def train(
     own = identity(cfg, parents or [])
     if resume is True and is_finished(work_dir, own):
         return False
+    check_claim(work_dir, own)
+    point = resume_point(cfg, resume, anyway=anyway) if resume else None
+    own = identity(cfg, parents or [])
+    cfg.resume = point is not None
+    if point:
+        cfg.load_from = str(point)
     problems = [
         *schedule_problems(cfg),
         *missing_checkpoints(cfg),
@@ -139,20 +147,15 @@ def train(
     if problems:
         raise ValueError("; ".join(problems))
     say_warnings(check_data(cfg))
-    check_claim(work_dir, own)
-    point = resume_point(cfg, resume, anyway=anyway) if resume else None
     barrier()  # no rank may look at the folder after rank 0 has begun to write there
     if is_main_process():
         if RESUMED in cfg:  # another identity than that of whoever began here
             (work_dir / IDENTITY).unlink(missing_ok=True)
-        claim(work_dir, identity(cfg, parents or []))
+        claim(work_dir, own)
         if not resume:  # the same run anew: what is there must not pass for this one's
             for name in (RECORD, POINTER):
                 (work_dir / name).unlink(missing_ok=True)
     barrier()
-    cfg.resume = point is not None
-    if point:
-        cfg.load_from = str(point)
     # Every run of a process needs a name of its own: MMEngine keeps hubs and loggers by name.
     cfg.experiment_name = f"{work_dir.parent.name}-{work_dir.name}"
     try:

@@ -76,7 +76,8 @@ def resume_point(cfg: Config, resume: bool | str, *, anyway: bool = False) -> Pa
             f"Rates follow the schedule of the checkpoint, whatever the config says. Go on as it "
             f"was begun, or {new}; or add --resume-anyway, which run.json and the hash then say"
         )
-    if changes:
+    if anyway:
+        changes = changes or ["none was seen before it was loaded"]
         _say(f"resuming {path} anyway: {'; '.join(changes)}")
         cfg[RESUMED] = dict(checkpoint=str(path), changes=changes, another_run=of_run > 0)
     return path
