@@ -74,6 +74,12 @@ def test_names_of_what_is_registered_twice_or_never():
     assert hook.type == f"{__name__}.Mine" and hook.scale is int  # no type: handed on as it is
     assert object_of(hook.type, "mmpretrain") is Mine
 
+    class Local:
+        """No file can name it: it stays."""
+
+    cfg.custom_hooks[0].type = Local
+    assert plain_config(cfg).custom_hooks[0].type is Local
+
 
 def test_its_run_has_the_records_of_its_twin(digits, tmp_path, capsys):
     """Started by the stock Runner, as mmpretrain's own tool does it; and by ours."""

@@ -35,6 +35,7 @@ def apply_options(
     cfg_options: Mapping[str, Any] | None = None,
 ) -> Config:
     """Merges command-line options into a config, in the manner of OpenMMLab's tools."""
+    cfg = plain_config(cfg)
     if cfg_options:
         cfg.merge_from_dict(dict(cfg_options))
         take_option(cfg, cfg_options)
