@@ -140,6 +140,8 @@ def changed(cfg: Config, options: dict, **more) -> str:
         {"optim_wrapper.type": "mmengine.OptimWrapper", "model.type": "mmpretrain.ImageClassifier"},
         {"optim_wrapper.optimizer.type": "torch.optim.AdamW"},
         {"optim_wrapper.clip_grad.max_norm": 5},
+        {"optim_wrapper.constructor": "DefaultOptimWrapperConstructor"},
+        {"optim_wrapper.no_such": None},
         {"train_cfg.max_epochs": 32.0, "train_cfg.type": "EpochBasedTrainLoop"},
         {"train_cfg.by_epoch": True, "val_cfg.type": "ValLoop", "val_cfg.fp16": False},
         {"model.backbone.in_channels": 3, "model.backbone.qkv_bias": True},
