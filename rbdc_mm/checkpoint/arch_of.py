@@ -7,7 +7,10 @@ from copy import deepcopy
 from dataclasses import fields
 from typing import Any
 
+from mmengine.utils import get_object_from_string
+
 from rbdc_mm.arch import ARCHS, Arch, ResNetArch, ViTArch
+from rbdc_mm.checkpoint.plain_config import name_of
 
 ModelCfg = Mapping[str, Any]
 
@@ -28,9 +31,12 @@ _OWN_KEYS = ("parents", "coupling", "norm", "norm_blocks", "parent", "fill", "pa
 
 
 def unscoped(type_name: object) -> str:
-    """``'mmpretrain.ResNet'`` -> ``'ResNet'``; a class gives its name."""
-    name = type_name if isinstance(type_name, str) else getattr(type_name, "__name__", "")
-    return name.rsplit(".", 1)[-1]
+    """``'mmpretrain.ResNet'`` -> ``'ResNet'``; a class, or its import path, its registered name."""
+    if isinstance(type_name, str):
+        found = get_object_from_string(type_name) if type_name.count(".") > 1 else None
+    else:
+        found = type_name
+    return (name_of(found) if found else type_name or "").rpartition(".")[2]
 
 
 def arch_of(model: ModelCfg) -> Arch:
@@ -128,7 +134,7 @@ def sources_of(model: Any) -> Iterator[str]:
         return
     init_cfg = model.get("init_cfg")
     for init in init_cfg if isinstance(init_cfg, list | tuple) else [init_cfg]:
-        if isinstance(init, Mapping) and init.get("type") == "Pretrained":
+        if isinstance(init, Mapping) and unscoped(init.get("type")) == "Pretrained":
             yield init["checkpoint"]
     kind = unscoped(model.get("type", ""))
     if kind.startswith(_OWN_PREFIXES):
