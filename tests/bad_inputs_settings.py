@@ -28,7 +28,7 @@ def _given(config: str, *options: str, **in_the_file) -> Callable[[Path], str]:
         try:
             cfg = apply_options(cfg, config_path=config, work_dir=str(folder), cfg_options=given)
             with contextlib.redirect_stdout(io.StringIO()):
-                make_plan(cfg) if config == PROTOCOL else train(cfg)
+                make_plan(cfg) if "protocol" in cfg else train(cfg)
         except ValueError as error:
             return str(error)
         return "nothing"
@@ -66,6 +66,8 @@ CASES = [
              r"seed=1 stands at the config's top level.*set randomness\.seed"),
     BadInput("a seed at the top level of a protocol", _given(PROTOCOL, "seed=1"),
              r"seed=1 stands at the config's top level.*set randomness\.seed"),
+    BadInput("a protocol's seed for a config without one", _given(PLAIN, "protocol.seed=1"),
+             r"protocol\.seed=1, but the config has no protocol: set randomness\.seed"),
     BadInput("a misspelt setting of randomness", _given(PROTOCOL, "randomness.sed=1"),
              r"randomness=.*'sed': 1.*wanted a dict of seed, deterministic, diff_rank_seed"),
     BadInput("a seed for the whole of randomness", _given(PLAIN, randomness=3),

@@ -51,6 +51,9 @@ def test_what_a_checkpoint_does_not_tell_is_said(weights):
         assert called(origin) == UNKNOWN == method_words(UNKNOWN)
     grown = weights("grown", "method = 'scratch'\n", grown={"operator": "couple"})
     assert called(grown) == "couple, untrained"
+    cfg = Config.fromfile(DETECTOR)
+    cfg.model.backbone = dict(type="rbdc_mm.RBDCResNet", depth=18, parents=[grown, grown])
+    assert method_of(cfg) == "couple, untrained"
 
 
 def test_load_from_comes_last_and_counts(weights):

@@ -6,14 +6,16 @@ import runpy
 from pathlib import Path
 
 import pytest
+import torch
 from lazy_twin import lazy_twin
 from mmengine import Config
 from mmengine.runner import Runner
 
 from conftest import ROOT
+from rbdc_mm.checkpoint.arch_of import arch_of, unscoped
 from rbdc_mm.checkpoint.files import read_checkpoint
 from rbdc_mm.checkpoint.identity import identity, setting_hash
-from rbdc_mm.config import name_of, object_of, plain_config
+from rbdc_mm.config import name_of, object_of, plain_config, read_config
 from rbdc_mm.hooks import provenance
 from rbdc_mm.models.cost_of import image_size_of, model_cost
 from rbdc_mm.protocol.cli import dry_run
@@ -68,11 +70,20 @@ def test_names_of_what_is_registered_twice_or_never():
     assert object_of("ResNet", "mmdet") is not object_of("mmpretrain.ResNet", "mmdet")
     assert name_of(object_of("EMAHook", "mmpretrain")) == "mmpretrain.EMAHook"  # shadows MMEngine's
     assert name_of(object_of("torch.optim.SGD", None)) == name_of(object_of("SGD", "mmdet"))
+    for norm in (torch.nn.BatchNorm2d, "torch.nn.BatchNorm2d", "mmengine.BN", "BN"):
+        assert unscoped(norm) == "BN"
+    assert unscoped(None) == unscoped("") == "" and unscoped(Mine) == "Mine"
     assert object_of("nowhere.Nothing", None) is object_of("Nothing", "mmdet") is None
     cfg = Config(dict(default_scope="mmpretrain", custom_hooks=[dict(type=Mine, scale=int)]))
     (hook,) = plain_config(cfg).custom_hooks
     assert hook.type == f"{__name__}.Mine" and hook.scale is int  # no type: handed on as it is
     assert object_of(hook.type, "mmpretrain") is Mine
+
+    class Local:
+        """No file can name it: it stays."""
+
+    cfg.custom_hooks[0].type = Local
+    assert plain_config(cfg).custom_hooks[0].type is Local
 
 
 def test_its_run_has_the_records_of_its_twin(digits, tmp_path, capsys):
@@ -99,8 +110,26 @@ def test_its_run_has_the_records_of_its_twin(digits, tmp_path, capsys):
 def test_a_protocol_in_pure_python_has_the_stages_of_its_twin(digits, tmp_path):
     classic = tiny_protocol(digits, tmp_path / "runs")
     lazy = lazy_twin(classic, tmp_path / "lazy.py")
+    assert arch_of(lazy.model) == arch_of(classic.model)
     assert make_plan(lazy).table() == make_plan(classic).table()
     both = [prepare(cfg, make_plan(cfg)) for cfg in (lazy, classic)]
     for one, other in zip(*both, strict=True):
         assert one.identity == other.identity and one.parents == other.parents
         assert Path(one.cfg.work_dir) == Path(other.cfg.work_dir)
+
+
+def test_bases_in_pure_python_are_bases(tmp_path):
+    classic = Config.fromfile("configs/tiny/resnet18_scratch_digits.py")
+    lazy_twin(classic, tmp_path / "base.py")
+    (tmp_path / "child.py").write_text(
+        "from mmengine.config import read_base\n"
+        "with read_base():\n    from .base import *\n"
+        "from torch.optim import SGD as Steps\n"
+        "optim_wrapper.optimizer = dict(type=Steps, lr=0.1, momentum=0.9)\n"
+        "model.backbone.update(zero_init_residual=False)\n"
+    )
+    classic.merge_from_dict({"model.backbone.zero_init_residual": False})
+    classic.optim_wrapper.optimizer = dict(type="SGD", lr=0.1, momentum=0.9)
+    child = read_config(tmp_path / "child.py")
+    assert child.optim_wrapper.optimizer.type == "SGD" and "Steps" not in child
+    assert setting_hash(child) == setting_hash(classic)

@@ -58,6 +58,12 @@ def test_what_differs_in_anything_counts(runs, other):
     assert sum(counts(runs.root)) == 2
 
 
+def test_iterations_are_no_epochs_and_merge_as_well(runs):
+    for name in "ab":
+        runs.add(name, history=CURVES[0], unit="iteration")
+    assert counts(runs.root) == [1]
+
+
 def test_old_records_merge_within_their_config(runs):
     for name, config in (("a", "x.py"), ("b", "x.py"), ("c", "y.py")):
         runs.add(name, history=CURVES[0], seed=6, config_hash="", config=config)

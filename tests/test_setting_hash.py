@@ -12,7 +12,11 @@ import torch
 from mmengine import Config
 
 import rbdc_mm.checkpoint.identity
+from checkpoint_helpers import save_checkpoint
+from helpers import vit_model
+from rbdc_mm.checkpoint.grow import grow_checkpoint
 from rbdc_mm.checkpoint.identity import SETTING, setting_hash
+from rbdc_mm.cost import Ledger
 from rbdc_mm.hooks.provenance import sees_batch
 from rbdc_mm.models.cost_of import build_on_meta
 from rbdc_mm.protocol.launch import apply_options, train
@@ -136,6 +140,8 @@ def changed(cfg: Config, options: dict, **more) -> str:
         {"optim_wrapper.type": "mmengine.OptimWrapper", "model.type": "mmpretrain.ImageClassifier"},
         {"optim_wrapper.optimizer.type": "torch.optim.AdamW"},
         {"optim_wrapper.clip_grad.max_norm": 5},
+        {"optim_wrapper.constructor": "DefaultOptimWrapperConstructor"},
+        {"optim_wrapper.no_such": None},
         {"train_cfg.max_epochs": 32.0, "train_cfg.type": "EpochBasedTrainLoop"},
         {"train_cfg.by_epoch": True, "val_cfg.type": "ValLoop", "val_cfg.fp16": False},
         {"model.backbone.in_channels": 3, "model.backbone.qkv_bias": True},
@@ -294,3 +300,22 @@ def test_a_run_resumed_as_another_is_another(digits, tmp_path):
     assert started != alone
     (tmp_path / "e" / "final.pth").unlink()
     assert run("e", 1, resume=True, load_from=str(tmp_path / "a/final.pth")) == started
+
+
+def test_what_was_grown_counts_by_its_sources(tmp_path):
+    """From ``tools/grow.py``: seeds of one setting are one, other options another."""
+
+    def grown(name: str, *, source: str = "leaf", seed: int = 0, **options) -> str:
+        ledger = Ledger.new(f"{name}-{seed}", name)
+        small = tmp_path / f"{name}-small.pth"
+        save_checkpoint(small, vit_model(), seed, ledger=ledger)
+        content = torch.load(small, weights_only=False)
+        torch.save(content | {"meta": content["meta"] | {SETTING: source}}, small)
+        out = tmp_path / f"{name}.pth"
+        large = vit_model(embed_dims=64, num_heads=8)
+        grow_checkpoint("embed", [small], out, target_model=large, seed=seed, **options)
+        return loading(str(out))
+
+    assert grown("a") == grown("b", seed=1)
+    others = [grown("c", source="another"), grown("d", fill="zero_out"), grown("a")]
+    assert len(set(others)) == 3

@@ -7,7 +7,10 @@ from copy import deepcopy
 from dataclasses import fields, replace
 from typing import Any
 
+from mmengine.utils import get_object_from_string
+
 from rbdc_mm.arch import ARCHS, Arch, ResNetArch, ViTArch
+from rbdc_mm.config import name_of
 
 ModelCfg = Mapping[str, Any]
 
@@ -28,9 +31,12 @@ _OWN_KEYS = ("parents", "coupling", "norm", "norm_blocks", "parent", "fill", "pa
 
 
 def unscoped(type_name: object) -> str:
-    """``'mmpretrain.ResNet'`` -> ``'ResNet'``; a class gives its name."""
-    name = type_name if isinstance(type_name, str) else getattr(type_name, "__name__", "")
-    return name.rsplit(".", 1)[-1]
+    """``'mmpretrain.ResNet'`` -> ``'ResNet'``; a class, or its import path, its registered name."""
+    if isinstance(type_name, str):
+        found = get_object_from_string(type_name) if type_name.count(".") > 1 else None
+    else:
+        found = type_name
+    return (name_of(found) if found else type_name or "").rpartition(".")[2]
 
 
 def arch_of(model: ModelCfg) -> Arch:

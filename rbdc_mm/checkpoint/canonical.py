@@ -28,6 +28,7 @@ _DEFAULT_HOOKS = {
     "sampler_seed": dict(type="DistSamplerSeedHook"),
     "param_scheduler": dict(type="ParamSchedulerHook"),
 }
+_WRAPPER = dict(type="OptimWrapper", constructor="DefaultOptimWrapperConstructor")
 _COLLATES = {"default_collate", "pseudo_collate"}  # give the preprocessor the same images
 _FREE = {"_scope_", "num_workers", "persistent_workers", "pin_memory", "prefetch_factor",
          "backend_args", "file_client_args", "outfile_prefix"}  # fmt: skip
@@ -71,8 +72,8 @@ def canonical(cfg: Config, num_ranks: int, sees_batch: bool) -> dict[str, Any]:
     kept["train_dataloader"] = loader
     scaling = content.get("auto_scale_lr") or {}
     ratio = batch * num_ranks / scaling["base_batch_size"] if scaling.get("enable") else 1.0
-    wrapper = {"type": "OptimWrapper", **(content.get("optim_wrapper") or {})}
-    kept["optim_wrapper"] = _scaled(wrapper, ratio, scope)
+    given = {k: v for k, v in (content.get("optim_wrapper") or {}).items() if v is not None}
+    kept["optim_wrapper"] = _scaled({**_WRAPPER, **given}, ratio, scope)
     kept["hooks"] = list(_hooks(content))
     found = _Spelling(scope).of(kept)
     for name in ("train_dataloader", "val_dataloader"):

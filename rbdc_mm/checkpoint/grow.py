@@ -17,6 +17,7 @@ from torch import Tensor
 
 from rbdc_mm.arch import Arch, ViTArch, resolve
 from rbdc_mm.checkpoint.arch_of import arch_of, model_with_arch, plain_model
+from rbdc_mm.checkpoint.canonical import SETTING, start_of
 from rbdc_mm.checkpoint.classifiers import (
     build_classifier,
     image_batches,
@@ -26,6 +27,7 @@ from rbdc_mm.checkpoint.classifiers import (
 )
 from rbdc_mm.checkpoint.files import Checkpoint, load_file, read_checkpoint, write_checkpoint
 from rbdc_mm.checkpoint.finite import check_finite
+from rbdc_mm.checkpoint.identity import hash_of
 from rbdc_mm.checkpoint.ledgers import ledger_in, ledger_of
 from rbdc_mm.checkpoint.precision import in_one_precision
 from rbdc_mm.cost import Ledger, count_flops
@@ -128,7 +130,10 @@ def grow_checkpoint(
         ],
         "exactness": str(exactness),
     }
+    starts = [start_of(str(path)) for path in (*parents, *([learned] if learned else ()))]
+    setting = [operator, {k: v for k, v in given.items() if k != "seed"}, calibrate, starts]
     meta = {"cfg": cfg.pretty_text, "ledger": ledger.to_dict(), "grown": grown}
+    meta[SETTING] = hash_of({"grown": setting, "to": repr(target)})
     if "dataset_meta" in read[0].meta:
         meta["dataset_meta"] = read[0].meta["dataset_meta"]
     write_checkpoint({"meta": meta, "state_dict": state}, out)

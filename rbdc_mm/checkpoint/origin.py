@@ -8,11 +8,12 @@ from typing import Any
 
 from mmengine import Config
 
-from rbdc_mm.checkpoint.arch_of import sources_of
 from rbdc_mm.checkpoint.files import load_file
+from rbdc_mm.checkpoint.sources import sources_of
 
 METHOD = "method"  # in a checkpoint's meta: what its run is called, where its config does not say
 RANDOM, UNKNOWN = "random", "checkpoint of unknown origin"
+_UNTRAINED = "{}, untrained"
 
 
 def method_of(cfg: Config) -> str | None:
@@ -28,6 +29,9 @@ def method_of(cfg: Config) -> str | None:
     """
     if not _is_detector(cfg):
         return cfg.get("method")
+    backbone = cfg.model.get("backbone") or {}
+    if not cfg.get("load_from") and (backbone.get("parents") or backbone.get("parent")):
+        return _UNTRAINED.format("couple" if backbone.get("parents") else "embed")
     sources = [cfg.load_from] if cfg.get("load_from") else sources_of(cfg.model)
     return " + ".join(dict.fromkeys(map(_method_in, sources))) or RANDOM
 
@@ -61,7 +65,7 @@ def _method_in(address: str) -> str:
         return UNKNOWN
     meta = load_file(address).get("meta") or {}
     if "grown" in meta:
-        return f"{meta['grown']['operator']}, untrained"
+        return _UNTRAINED.format(meta["grown"]["operator"])
     return meta.get(METHOD) or _typed(meta)
 
 

@@ -31,8 +31,8 @@ def plain_config(cfg: Config) -> Config:
 
     Names are as a classic config writes them: bare in the config's ``default_scope`` and for
     MMEngine's own and mmcv's ops, ``'scope.Name'`` for others; what no registry of its own package
-    knows has its import path, which registries understand as well. A config that is plain already
-    is returned itself.
+    knows has its import path, which registries understand as well; a class without one (made in a
+    function) stays. A config that is plain already is returned itself.
 
     Args:
         cfg: a whole config.
@@ -46,11 +46,11 @@ def plain_config(cfg: Config) -> Config:
         if key not in TYPE_KEYS or not _is_type(value):
             return value
         own, name = names.get(id(value), ("", ""))
-        top, *parts = value.__module__.split(".")
+        top, *parts = (value.__module__ or "").split(".")
         if not name and (top, *parts[:1]) == ("mmcv", "ops"):  # mmdet looks there by bare names
             return value.__name__
         if not name or top not in ((own,) if own != _ROOT else _OF_ROOT):
-            return _path(value)
+            return path if get_object_from_string(path := _path(value)) is value else value
         is_bare = own == scope or (own == _ROOT and object_of(name, scope) is value)
         return name if is_bare else f"{own}.{name}"
 

@@ -6,6 +6,7 @@ from typing import Protocol as Interface
 
 from mmengine import Config
 
+from rbdc_mm.checkpoint.arch_of import unscoped
 from rbdc_mm.names import Catalog
 from rbdc_mm.protocol.plan import Plan
 from rbdc_mm.protocol.seeds import protocol_seed
@@ -27,12 +28,13 @@ def protocol_of(cfg: Config) -> Protocol:
     Raises:
         ValueError: an unknown type or option, with the known ones.
     """
-    options = dict(cfg.protocol)
-    family = PROTOCOLS[options.pop("type", None)]
+    options = dict(cfg.protocol) | {"seed": protocol_seed(cfg)}
+    kind = options.pop("type", None)
+    family = PROTOCOLS[kind and unscoped(kind)]
     known = set(family.__dataclass_fields__)
     if set(options) - known:
         raise ValueError(
             f"protocol {family.__name__} has no option {sorted(set(options) - known)}: "
             f"the known ones are {sorted(known)}"
         )
-    return family(**options | {"seed": protocol_seed(cfg)})
+    return family(**options)

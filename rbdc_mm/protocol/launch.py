@@ -48,6 +48,7 @@ def apply_options(
 
     A changed length of the run changes its schedule with it, see ``protocol.schedule``.
     """
+    cfg = plain_config(cfg)
     if cfg_options and (scaled := set_options(cfg, cfg_options)):
         print(scaled, file=sys.stderr)
     if cfg_options:

@@ -23,6 +23,11 @@ def check_seeds(cfg: Config) -> None:
     if not isinstance(randomness, Mapping) or set(randomness) - set(_KNOWN):
         raise ValueError(f"randomness={randomness!r}: wanted a dict of {', '.join(_KNOWN)}")
     protocol = cfg.get("protocol")
+    if protocol is not None and set(protocol) == {"seed"}:
+        raise ValueError(
+            f"protocol.seed={protocol['seed']!r}, but the config has no protocol: set "
+            "randomness.seed"
+        )
     most = _MAX // PER_PROTOCOL - 1 if protocol is not None else _MAX
     for name, part in (("randomness", randomness), ("protocol", protocol or {})):
         seed = part.get("seed")

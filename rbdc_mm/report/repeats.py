@@ -23,7 +23,8 @@ def mark_repeats(rows: pd.DataFrame, curves: pd.DataFrame) -> None:
     keys = rows[_EQUAL].assign(total=[_rounded(x) for x in rows["total_pflops"]])
     keys["setting"] = rows["config_hash"].where(rows["config_hash"] != "", rows["config"])
     keys = keys[(rows["left_out"] == "") & rows["seed"].notna()]
-    keys = keys[keys.duplicated(keep=False)]
+    keys = keys[keys.duplicated(keep=False)].astype(object)
+    keys = keys.where(keys.notna(), "")  # NaN is not even itself
     chosen = curves[curves["run_id"].isin(rows.loc[keys.index, "run_id"])].dropna(subset="value")
     points = {
         run: tuple(sorted(zip(x["step"], x["metric"], map(_rounded, x["value"]), strict=True)))
