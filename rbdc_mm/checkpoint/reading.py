@@ -86,12 +86,12 @@ def _torch(path: Path, what: str) -> Any:
     try:
         with serialization.safe_globals(list(_PLAIN)) if has_list else nullcontext():
             try:
-                return torch.load(path, weights_only=True, **options)
+                return torch.load(str(path), weights_only=True, **options)
             except pickle.UnpicklingError as error:
                 if "Unsupported operand" in str(error):  # damaged: no opcode of pickle
                     raise
         say_once(f"{path}: {_PICKLED}")
-        return torch.load(path, weights_only=False, **options)
+        return torch.load(str(path), weights_only=False, **options)
     except (ImportError, AttributeError) as error:
         raise ValueError(
             f"{what} is a whole pickled model, or holds other objects, of classes that are not "
