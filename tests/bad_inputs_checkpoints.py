@@ -519,16 +519,16 @@ CASES = [
         r"holds none of .* Set init_cfg.prefix='backbone.'",
     ),
     BadInput(
-        "a backbone alone, with a prefix",
+        "ours of another width, a ResNet-50",
         pretrained(
             lambda: {
-                k.removeprefix("backbone."): v
-                for k, v in tensors_of(DEIT).items()
-                if k.startswith("backbone.")
+                "meta": {"cfg": Config(dict(model=resnet_model(50, 8))).pretty_text},
+                "state_dict": tensors_of(resnet_model(50, 8)),
             },
+            model=DETECTOR,
             prefix="backbone.",
         ),
-        "holds none of .* Leave out init_cfg.prefix",
+        r"does not fit the backbone: conv1.weight: got \(8, 3, 7, 7\), wanted \(64, 3, 7, 7\)",
     ),
     BadInput(
         "a ResNet for a ViT",

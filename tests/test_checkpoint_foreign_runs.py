@@ -97,12 +97,15 @@ def test_torchvisions_resnet_in_mmdet(prefix, tmp_path):
     assert all(torch.equal(v, wanted[k]) for k, v in state.items())
 
 
-def test_what_stock_openmmlab_trains_is_taken_as_it_is(tmp_path):
+@pytest.mark.parametrize("prefix", [None, "backbone."])
+def test_what_stock_openmmlab_trains_is_taken_as_it_is(prefix, tmp_path):
     """A flat dict by the module's own names, of a network that nothing here could convert."""
     wide = dict(type="ResNet", depth=50, base_channels=8, stem_channels=4, expansion=2)
     net = build_classifier(wide)
     torch.save(net.state_dict(), tmp_path / "flat.pth")
-    init = dict(type="Pretrained", checkpoint=str(tmp_path / "flat.pth"))
+    init = dict(type="Pretrained", checkpoint=str(tmp_path / "flat.pth"), prefix=prefix)
+    model = dict(type="ImageClassifier", backbone={**wide, "init_cfg": init})
+    assert missing_checkpoints(Config(dict(model=model))) == []
     state = initialised({**wide, "init_cfg": init})
     assert all(torch.equal(v, net.state_dict()[k]) for k, v in state.items())
     init["checkpoint"] = str(tmp_path / "nothing.pth")
