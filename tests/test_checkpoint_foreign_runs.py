@@ -10,11 +10,12 @@ from functools import partial
 import pytest
 import torch
 from mmengine import Config
+from mmengine.model import PretrainedInit
 from mmengine.registry import MODELS, DefaultScope
 from safetensors.torch import save_file
 from test_single_source import tool
 
-import rbdc_mm.models  # noqa: F401  (registers Pretrained)
+import rbdc_mm.models  # noqa: F401  (Pretrained takes more than MMEngine's)
 from checkpoint_helpers import save_checkpoint
 from foreign_networks import hf_state, timm_vit, torchvision_resnet
 from helpers import build_classifier, resnet_model, vit_model
@@ -63,6 +64,13 @@ def test_pretrained_takes_them_with_any_prefix(name, prefix, files):
     state = initialised(model)
     wanted = read_checkpoint(files / name).state_dict
     assert all(torch.equal(v, wanted[k]) for k, v in state.items() if k.startswith("backbone."))
+
+
+def test_configs_in_pure_python_mean_the_same(files):
+    init = dict(type=PretrainedInit, checkpoint=str(files / "hf.safetensors"))
+    state = initialised({**DEIT["backbone"], "init_cfg": init})
+    wanted = read_checkpoint(files / "deit.pth").state_dict
+    assert torch.equal(state["cls_token"], wanted["backbone.cls_token"])
 
 
 def test_a_whole_classifier_takes_the_head_as_well(files):
