@@ -252,12 +252,26 @@ def converted(kind: str) -> Callable[[Path], str]:
             torch.save(hf_state(timm_vit(depth=1)), path)
             text = '{"hidden_size": 192, "num_attention_heads": 3, "hidden_act": "quick_gelu"}'
             (folder / "config.json").write_text(text)
+        elif kind == "no heads":
+            torch.save(timm_vit(depth=1).state_dict(), path)
+            options = dict(num_heads=0)
+        elif kind == "uneven heads":
+            torch.save(timm_vit(depth=1).state_dict(), path)
+            options = dict(num_heads=5)
+        elif kind == "odd mean":
+            torch.save(hf_state(timm_vit(depth=1)), path)
+            (folder / "preprocessor_config.json").write_text('{"image_mean": 0.5}')
         elif kind == "no JSON":
             torch.save(hf_state(timm_vit(depth=1)), path)
             (folder / "config.json").write_text("{")
         return refused(lambda: convert_checkpoint(path, out, **options))
 
     return provoke
+
+
+def torchscript(folder: Path) -> str:
+    torch.jit.trace(torch.nn.Linear(2, 2), torch.zeros(1, 2)).save(folder / "x.pth")
+    return refused(lambda: read_checkpoint(folder / "x.pth"))
 
 
 def with_config(folder: Path) -> str:
@@ -504,16 +518,16 @@ CASES = [
         r"holds none of .* Set init_cfg.prefix='backbone.'",
     ),
     BadInput(
-        "a backbone alone, with a prefix",
+        "ours of another width, a ResNet-50",
         pretrained(
             lambda: {
-                k.removeprefix("backbone."): v
-                for k, v in tensors_of(DEIT).items()
-                if k.startswith("backbone.")
+                "meta": {"cfg": Config(dict(model=resnet_model(50, 8))).pretty_text},
+                "state_dict": tensors_of(resnet_model(50, 8)),
             },
+            model=DETECTOR,
             prefix="backbone.",
         ),
-        "holds none of .* Leave out init_cfg.prefix",
+        r"does not fit the backbone: conv1.weight: got \(8, 3, 7, 7\), wanted \(64, 3, 7, 7\)",
     ),
     BadInput(
         "a ResNet for a ViT",
@@ -593,5 +607,9 @@ CASES = [
     BadInput(
         "another activation", converted("activation"), "says hidden_act='quick_gelu', .* 'gelu'"
     ),
+    BadInput("no heads", converted("no heads"), "num_heads=0: wanted a whole number of at least 1"),
+    BadInput("uneven heads", converted("uneven heads"), "x.pth: num_heads=5 does not divide emb"),
+    BadInput("a mean that is no list", converted("odd mean"), "wanted lists of numbers"),
+    BadInput("TorchScript", torchscript, "x.pth .* torch cannot read it .*TorchScript"),
     BadInput("a config.json that is none", converted("no JSON"), "config.json, .* is no JSON"),
 ]

@@ -10,11 +10,12 @@ from functools import partial
 import pytest
 import torch
 from mmengine import Config
+from mmengine.model import PretrainedInit
 from mmengine.registry import MODELS, DefaultScope
 from safetensors.torch import save_file
 from test_single_source import tool
 
-import rbdc_mm.models  # noqa: F401  (registers Pretrained)
+import rbdc_mm.models  # noqa: F401  (Pretrained takes more than MMEngine's)
 from checkpoint_helpers import save_checkpoint
 from foreign_networks import hf_state, timm_vit, torchvision_resnet
 from helpers import build_classifier, resnet_model, vit_model
@@ -65,6 +66,13 @@ def test_pretrained_takes_them_with_any_prefix(name, prefix, files):
     assert all(torch.equal(v, wanted[k]) for k, v in state.items() if k.startswith("backbone."))
 
 
+def test_configs_in_pure_python_mean_the_same(files):
+    init = dict(type=PretrainedInit, checkpoint=str(files / "hf.safetensors"))
+    state = initialised({**DEIT["backbone"], "init_cfg": init})
+    wanted = read_checkpoint(files / "deit.pth").state_dict
+    assert torch.equal(state["cls_token"], wanted["backbone.cls_token"])
+
+
 def test_a_whole_classifier_takes_the_head_as_well(files):
     init = dict(type="Pretrained", checkpoint=str(files / "deit.pth"))
     state = initialised({**DEIT, "init_cfg": init})
@@ -97,12 +105,15 @@ def test_torchvisions_resnet_in_mmdet(prefix, tmp_path):
     assert all(torch.equal(v, wanted[k]) for k, v in state.items())
 
 
-def test_what_stock_openmmlab_trains_is_taken_as_it_is(tmp_path):
+@pytest.mark.parametrize("prefix", [None, "backbone."])
+def test_what_stock_openmmlab_trains_is_taken_as_it_is(prefix, tmp_path):
     """A flat dict by the module's own names, of a network that nothing here could convert."""
     wide = dict(type="ResNet", depth=50, base_channels=8, stem_channels=4, expansion=2)
     net = build_classifier(wide)
     torch.save(net.state_dict(), tmp_path / "flat.pth")
-    init = dict(type="Pretrained", checkpoint=str(tmp_path / "flat.pth"))
+    init = dict(type="Pretrained", checkpoint=str(tmp_path / "flat.pth"), prefix=prefix)
+    model = dict(type="ImageClassifier", backbone={**wide, "init_cfg": init})
+    assert missing_checkpoints(Config(dict(model=model))) == []
     state = initialised({**wide, "init_cfg": init})
     assert all(torch.equal(v, net.state_dict()[k]) for k, v in state.items())
     init["checkpoint"] = str(tmp_path / "nothing.pth")

@@ -94,7 +94,7 @@ def test_hugging_face(prefix, tmp_path):
     assert all(torch.equal(written[k], v) for k, v in hf_state(net.float()).items())
 
     (tmp_path / "config.json").write_text(
-        json.dumps({"hidden_size": 192, "num_attention_heads": 6, "layer_norm_eps": 1e-6})
+        json.dumps({"hidden_act": "gelu", "num_attention_heads": 6, "layer_norm_eps": 1e-6})
     )
     told = read_checkpoint(read.path).cfg.model.backbone
     assert (told.arch.num_heads, told.norm_cfg.eps) == (6, 1e-6)
@@ -163,10 +163,11 @@ def test_what_is_wrapped_around_weights(name, tmp_path, capsys):
     assert "pickled Python objects" not in told
 
 
-def test_old_mmcls_files_and_their_config(tmp_path, capsys):
+def test_old_mmcls_files_and_their_config(tmp_path):
     model = vit_model(embed_dims=16, num_heads=2, num_layers=2)
     net = save_checkpoint(tmp_path / "new.pth", model)
-    text = Config(dict(model=model, img_norm_cfg=dict(mean=[1.0] * 3, std=[2.0] * 3, to_rgb=True)))
+    old = {**model, "backbone": {**model["backbone"], "output_cls_token": True}}
+    text = Config(dict(model=old, img_norm_cfg=dict(mean=[1.0] * 3, std=[2.0] * 3, to_rgb=True)))
     meta = {"config": text.pretty_text, "CLASSES": ("a",), "mmcls_version": "0.25.0"}
     torch.save({"meta": meta, "state_dict": net.state_dict()}, tmp_path / "old.pth")
     read = read_checkpoint(tmp_path / "old.pth")
@@ -175,6 +176,7 @@ def test_old_mmcls_files_and_their_config(tmp_path, capsys):
     out = convert_checkpoint(read.path, tmp_path / "out").out
     assert read_checkpoint(out).cfg.data_preprocessor == read.cfg.data_preprocessor
     assert load_file(out)["meta"]["CLASSES"] == ["a"]
+    load_classifier(read_checkpoint(out))
 
 
 def test_ledger_record_and_ema_survive_every_layout(tmp_path):

@@ -163,10 +163,18 @@ def _config(text: str, path: Path) -> Config:
         raise ValueError(
             f"{path}: the config in its meta cannot be read ({type(e).__name__}: {e})"
         ) from e
-    normed = cfg.get("img_norm_cfg")  # mmcls 0.x and mmdet 2.x
+    _modernise(cfg)
+    return cfg
+
+
+def _modernise(cfg: Config) -> None:
+    """What mmcls 0.x and mmdet 2.x called otherwise."""
+    normed = cfg.get("img_norm_cfg")
     if normed and not cfg.get("data_preprocessor"):
         cfg.data_preprocessor = dict(normed)
-    return cfg
+    backbone = (cfg.get("model") or {}).get("backbone") or {}
+    if backbone.get("output_cls_token", False):  # of a ViT: what it does anyway
+        del backbone["output_cls_token"]
 
 
 def hash_of_file(path: str | Path) -> str:

@@ -11,7 +11,7 @@ from mmengine.runner import CheckpointLoader
 from torch import Tensor
 
 from rbdc_mm.checkpoint.files import load_file
-from rbdc_mm.checkpoint.layouts import convert, layout_of
+from rbdc_mm.checkpoint.layouts import RESNET, convert, layout_of
 from rbdc_mm.checkpoint.saying import say_once
 from rbdc_mm.checkpoint.wrappers import unwrapped
 
@@ -44,7 +44,8 @@ def load_address(address: str, map_location: Any = "cpu") -> dict[str, Any]:
 def weights_for(wanted: Shapes, state: State, prefix: str | None, where: str) -> dict[str, Tensor]:
     """The weights of ``state`` for a module, by the module's own names.
 
-    Where the names under ``prefix`` are the module's they are taken as they are, as MMEngine does.
+    Where the names under ``prefix`` are the module's they are taken as they are, as MMEngine does;
+    so are those of a backbone alone, which has no prefix.
     Another library's weights are converted first; of a classifier's, a backbone takes its part,
     whether ``prefix='backbone.'`` is said or not.
 
@@ -60,8 +61,11 @@ def weights_for(wanted: Shapes, state: State, prefix: str | None, where: str) ->
     given = under(prefix, state)
     if fits(wanted, given):
         return given
-    foreign = next((s for s in (given, state) if s and layout_of(s)), None)
-    if foreign is None:
+    if not given and fits(wanted, state):  # a backbone alone: no prefix is needed
+        return dict(state)
+    # Under a prefix a ResNet's names are the same in every library: of ours, they are ours.
+    foreign = given if layout_of(given) not in (None, RESNET) else state
+    if layout_of(foreign) is None:
         return given
     converted = convert(foreign, where)
     say_once(f"{where}: read in the layout of {converted.layout.name}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from rbdc_mm.arch import resolve
 from rbdc_mm.checkpoint.arch_of import arch_of, backbone_arch
-from rbdc_mm.checkpoint.layouts import RESNET, Converted, Layout
+from rbdc_mm.checkpoint.layouts import HF_VIT, RESNET, Converted, Layout
 from rbdc_mm.checkpoint.saying import say_once
 
 State = Mapping[str, Tensor]
@@ -64,14 +64,17 @@ def config_of(
     else:
         model = _vit(state, layout, path, beside, num_heads)
     cfg = dict(model=model, default_scope="mmpretrain")
-    if (mean_std := _mean_std(layout, beside)) and None not in mean_std:
-        mean, std = ([round(255 * float(v), 3) for v in values] for values in mean_std)
+    if mean_std := _mean_std(layout, beside, path):
+        mean, std = ([round(255 * v, 3) for v in values] for values in mean_std)
         cfg["data_preprocessor"] = dict(type="ClsDataPreprocessor", mean=mean, std=std, to_rgb=True)
         if model.get("head"):
             cfg["data_preprocessor"]["num_classes"] = model["head"]["num_classes"]
     else:
         say_once(f"{path}: the mean and std of its images are not known, give them in the config")
-    arch = arch_of(model) if model.get("head") else backbone_arch(model["backbone"])
+    try:
+        arch = arch_of(model) if model.get("head") else backbone_arch(model["backbone"])
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
     resolve(arch, {key: value.shape for key, value in state.items()}, str(path))
     return Config(cfg)
 
@@ -92,14 +95,18 @@ def _vit(
             "give the config that it was trained with (--config)"
         )
     eps, heads = layout.eps, _HEADS.get((width, hidden.shape[0]))
-    if "hidden_size" in beside:  # Hugging Face's
+    if layout is HF_VIT:
         eps, heads = beside.get("layer_norm_eps", eps), beside.get("num_attention_heads", heads)
         if beside.get("hidden_act", "gelu") != "gelu":
             raise ValueError(
                 f"{path}: its config.json says hidden_act={beside['hidden_act']!r}, mmpretrain's "
                 "ViT has 'gelu'"
             )
-    heads = num_heads or heads
+    heads = heads if num_heads is None else num_heads
+    if heads is not None and not (_is_number(heads) and heads >= 1 and heads == int(heads)):
+        raise ValueError(f"{path}: num_heads={heads!r}: wanted a whole number of at least 1")
+    if not _is_number(eps):
+        raise ValueError(f"{path}: its config.json says layer_norm_eps={eps!r}, wanted a number")
     if heads is None:
         raise ValueError(
             f"{path}: a ViT {width} wide with an FFN of {hidden.shape[0]} is none of the published "
@@ -202,11 +209,19 @@ def _beside(path: Path) -> dict[str, Any]:
     return found
 
 
-def _mean_std(layout: Layout, beside: Mapping) -> tuple | None:
+def _mean_std(
+    layout: Layout, beside: Mapping, path: str | Path
+) -> tuple[Sequence[float], Sequence[float]] | None:
     of_timm = beside.get("pretrained_cfg")
-    of_timm = of_timm if isinstance(of_timm, Mapping) else beside
-    if "mean" in of_timm:
-        return of_timm["mean"], of_timm.get("std")
-    if "image_mean" in beside:
-        return beside["image_mean"], beside.get("image_std")
+    for where, names in ((of_timm, ("mean", "std")), (beside, ("image_mean", "image_std"))):
+        if not isinstance(where, Mapping) or names[0] not in where:
+            continue
+        found = tuple(where.get(name) for name in names)
+        if not all(isinstance(v, list) and v and all(map(_is_number, v)) for v in found):
+            raise ValueError(f"{path}: beside it stands {names}={found}, wanted lists of numbers")
+        return found
     return (layout.mean, layout.std) if layout.mean else None
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

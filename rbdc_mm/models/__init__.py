@@ -13,7 +13,7 @@ from rbdc_mm.models.feature_distillation import FeatureDistillationClassifier
 from rbdc_mm.models.layer_decay import LayerDecayOptimWrapperConstructor
 from rbdc_mm.models.ligo import LiGOClassifier
 from rbdc_mm.models.necks import MultiTapPyramid, SimpleFeaturePyramid
-from rbdc_mm.models.pretrained import Pretrained
+from rbdc_mm.models.pretrained import load_pretrained
 from rbdc_mm.models.teacher_checks import teacher_problems
 from rbdc_mm.models.windowed_vit import WindowedVisionTransformer
 
@@ -25,10 +25,10 @@ __all__ = [
     "LayerDecayOptimWrapperConstructor",
     "LiGOClassifier",
     "MultiTapPyramid",
-    "Pretrained",
     "RBDCResNet",
     "RBDCVisionTransformer",
     "SimpleFeaturePyramid",
     "WindowedVisionTransformer",
+    "load_pretrained",
     "teacher_problems",
 ]

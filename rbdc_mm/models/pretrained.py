@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from mmengine.model import PretrainedInit, update_init_info
-from mmengine.registry import WEIGHT_INITIALIZERS
 from mmengine.runner.checkpoint import load_state_dict
 from torch import nn
 
@@ -16,32 +15,35 @@ from rbdc_mm.checkpoint.layouts import layout_of
 from rbdc_mm.checkpoint.saying import say_once
 
 
-@WEIGHT_INITIALIZERS.register_module(name="Pretrained", force=True)
-class Pretrained(PretrainedInit):
-    """``init_cfg=dict(type='Pretrained', checkpoint=..., prefix=...)``.
+def load_pretrained(init: PretrainedInit, module: nn.Module) -> None:
+    """What ``init_cfg=dict(type='Pretrained', checkpoint=..., prefix=...)`` does to a module.
 
-    As MMEngine's, whose place it takes, but: weights of timm, torchvision and Hugging Face are
-    converted (with or without ``prefix='backbone.'``), safetensors are read, ``prefix=''`` is none,
-    and a checkpoint that has nothing for the module is an error, not a warning.
+    As MMEngine's own, but: weights of timm, torchvision and Hugging Face are converted (with or
+    without ``prefix='backbone.'``), safetensors are read, ``prefix=''`` is none, and a checkpoint
+    that has nothing for the module is an error, not a warning.
 
     Raises:
-        FileNotFoundError, ValueError: no such checkpoint, or none for this module (when called).
+        FileNotFoundError, ValueError: no such checkpoint, or none for this module.
     """
+    where = str(init.checkpoint)
+    content = load_address(where, init.map_location)
+    wanted = {key: value.shape for key, value in module.state_dict().items()}
+    state = weights_for(wanted, content["state_dict"], init.prefix, where)
+    _name_other_eps(module, content, where)
+    load_state_dict(module, state, strict=False, logger="current")
+    if wanted and not any(key in state for key in wanted):
+        raise ValueError(
+            f"{where} holds none of the {len(wanted)} tensors of this {type(module).__name__} "
+            f"under prefix={init.prefix!r}: it has {list(content['state_dict'])[:2]}, wanted "
+            f"{list(wanted)[:2]}"
+        )
+    if hasattr(module, "_params_init_info"):
+        update_init_info(module, init_info=init._get_init_info())
 
-    def __call__(self, module: nn.Module) -> None:
-        content = load_address(str(self.checkpoint), self.map_location)
-        wanted = {key: value.shape for key, value in module.state_dict().items()}
-        state = weights_for(wanted, content["state_dict"], self.prefix, str(self.checkpoint))
-        _name_other_eps(module, content, str(self.checkpoint))
-        load_state_dict(module, state, strict=False, logger="current")
-        if wanted and not any(key in state for key in wanted):
-            raise ValueError(
-                f"{self.checkpoint} holds none of the {len(wanted)} tensors of this "
-                f"{type(module).__name__} under prefix={self.prefix!r}: it has "
-                f"{list(content['state_dict'])[:2]}, wanted {list(wanted)[:2]}"
-            )
-        if hasattr(module, "_params_init_info"):
-            update_init_info(module, init_info=self._get_init_info())
+
+# The class itself, since MMEngine knows it by its name and, in configs in pure Python, as itself:
+# another one of that name would leave the two meaning different things.
+PretrainedInit.__call__ = load_pretrained
 
 
 def _name_other_eps(module: nn.Module, content: Mapping[str, Any], where: str) -> None:

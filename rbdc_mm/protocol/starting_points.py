@@ -18,7 +18,6 @@ from rbdc_mm.checkpoint.fitting import (
     FREE,
     Shapes,
     State,
-    fits,
     under,
     weights_for,
 )
@@ -81,7 +80,8 @@ def backbone_misfits(cfg: Config, path: Path, prefix: str) -> list[str]:
             ]
         if isinstance(backbone, WindowedVisionTransformer):  # which itself is strict
             backbone.load_state_dict({k: v.to("meta") for k, v in given.items()})
-        elif wrong := _wrong_tensors(wanted, given, prefix):
+        # without a prefix a classifier's head may follow
+        elif wrong := _wrong_tensors(wanted, given, strict=bool(prefix and under(prefix, state))):
             shown = "; ".join(wrong[:_NUM_SHOWN])
             raise ValueError(f"{shown} ({len(wrong)} in all)")
         check_function(cfg.model.backbone, backbone, content, path)
@@ -90,14 +90,14 @@ def backbone_misfits(cfg: Config, path: Path, prefix: str) -> list[str]:
     return []
 
 
-def _wrong_tensors(wanted: Shapes, given: State, prefix: str) -> list[str]:
+def _wrong_tensors(wanted: Shapes, given: State, strict: bool) -> list[str]:
     wrong = [
         f"{k}: got {tuple(given[k].shape) if k in given else 'nothing'}, wanted {tuple(shape)}"
         for k, shape in wanted.items()
         if (k not in given and not k.endswith("num_batches_tracked"))
         or (k in given and given[k].shape != shape and k not in FREE)
     ]
-    if prefix:  # without one a classifier's head may follow
+    if strict:
         wrong += [f"{k}: not in the model" for k in given if k not in wanted and k not in FREE]
     pos = "pos_embed"
     if pos in wanted and pos in given and given[pos].shape[-1] != wanted[pos][-1]:
@@ -168,7 +168,5 @@ def _tops(keys: Iterable[str]) -> str:
 def _better_prefix(state: Mapping[str, Tensor], wanted: Mapping[str, Any]) -> str:
     if any(f"{BACKBONE}{k}" in state for k in wanted):
         return f". Set init_cfg.prefix={BACKBONE!r}"
-    if fits(wanted, state):
-        return ". Leave out init_cfg.prefix"
     seen, needed = (", ".join(map(repr, list(keys)[:2])) for keys in (state, wanted))
     return f": it is not a checkpoint of such a backbone, with {seen} for {needed}"

@@ -129,6 +129,7 @@ def _shown(keys: Iterable[str]) -> str:
 
 
 __all__ = [
+    "HF_VIT",
     "LAYOUTS",
     "LIBRARIES",
     "RESNET",
