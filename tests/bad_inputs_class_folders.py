@@ -34,8 +34,8 @@ def other_kinds(made: FolderSet) -> None:
 
 FOLDERS = [
     ("a class folder too many", folder_more,
-     r"train_dataloader has 4 classes, but the config has model.head.num_classes=3"),
-    ("a class folder too few", lambda m: folder_less(m, "train", "val"), "has 2 classes, but"),
+     r"train_dataloader has 4 classes .ant, bee, cat, dog., but the config has model.head.num_"),
+    ("a class folder too few", lambda m: folder_less(m, "train", "val"), "has 2 classes .ant, cat"),
     ("a class without training images",
      lambda m: (folder_less(m, "train"), m.cfg(num_classes=2))[1], "3 class folders|has 3 classes"),
     ("a class missing in validation", lambda m: (folder_less(m, "val"), folder_more(m, "dog",

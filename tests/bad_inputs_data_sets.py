@@ -157,7 +157,7 @@ ANNOTATIONS = [
     ("a top level that is null", top_level(None), "holds None: wanted an object"),
     ("a file that is no JSON", text_of(lambda t: b"{'images': 3}"), "is no JSON: Expecting"),
     ("a file cut in the middle", text_of(lambda t: t[:-90]), "is truncated: its .* bytes"),
-    ("an empty file", text_of(lambda t: b""), "is truncated: its 0 bytes"),
+    ("an empty file", text_of(lambda t: b""), r"is empty \(0 bytes\)"),
     ("a byte order mark", text_of(lambda t: b"\xef\xbb\xbf" + t), "a UTF-8 byte order mark"),
     ("UTF-16", text_of(lambda t: t.decode().encode("utf-16")), "byte order mark of UTF-16"),
     ("Latin-1", text_of(lambda t: t.replace(b"box", b"b\xf6x")), "is not UTF-8 text"),

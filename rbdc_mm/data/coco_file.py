@@ -85,6 +85,8 @@ def _parse(ann_file: Path) -> dict[str, Any]:
         raw = ann_file.read_bytes()
     except OSError as error:
         raise _Unreadable(f"cannot be read: {error.strerror}") from None
+    if not raw.strip():
+        raise _Unreadable(f"is empty ({len(raw)} bytes). Copy it anew")
     for mark, name in _BOMS.items():
         if raw.startswith(mark):
             raise _Unreadable(

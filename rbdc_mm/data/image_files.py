@@ -93,7 +93,8 @@ def why_missing(folder: str | Path, name: str) -> str:
     try:
         if os.path.isfile(os.path.join(folder, base)):
             return f" ({base} lies in {folder} itself: change data_prefix or the names)"
-        alike = [other for other in os.listdir(place) if _plain(other) == _plain(base)]
+        others = [other for other in os.listdir(place) if other != base]
+        alike = [other for other in others if _plain(other) == _plain(base)]
     except (OSError, ValueError):
         return ""
     if alike:
