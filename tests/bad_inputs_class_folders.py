@@ -44,7 +44,9 @@ FOLDERS = [
         train=m.dataset(metainfo=dict(classes=m.NAMES))))[1], "has 4 of 3 class .*ipynb_.* too"),
     ("names in another order than the folders", lambda m: m.cfg(
         train=m.dataset(metainfo=dict(classes=("cat", "ant", "bee")))),
-     "not in the order of the class folders .*'cat' is number 0 in one and number 2"),
+     "folder 'ant' .* have the label 0, but the classes of train_.* have 'ant' at place 1"),
+    ("names in another order than a list's labels", listed(lambda t: "".join(t), metainfo=dict(
+        classes=("bee", "ant", "cat"))), "'ant' .* have the label 0, but .* 'ant' at place 1"),
     ("an empty class folder", lambda m: [p.unlink() for p in m.root.glob("train/bee/*")] and None,
      "1 class folders hold no image: bee"),
     ("top 5 of 3 classes", lambda m: m.cfg() | dict(val_evaluator=dict(type="Accuracy",
