@@ -15,9 +15,9 @@ from made_sets import (
     CLASSES,
     CocoSet,
     FolderSet,
+    cases,
     refusal,
     spoilt_coco,
-    spoilt_folders,
     turn,
     warning,
     write_image,
@@ -157,7 +157,7 @@ ANNOTATIONS = [
     ("a top level that is null", top_level(None), "holds None: wanted an object"),
     ("a file that is no JSON", text_of(lambda t: b"{'images': 3}"), "is no JSON: Expecting"),
     ("a file cut in the middle", text_of(lambda t: t[:-90]), "is truncated: its .* bytes"),
-    ("an empty file", text_of(lambda t: b""), "is truncated: its 0 bytes"),
+    ("an empty file", text_of(lambda t: b""), r"is empty \(0 bytes\)"),
     ("a byte order mark", text_of(lambda t: b"\xef\xbb\xbf" + t), "a UTF-8 byte order mark"),
     ("UTF-16", text_of(lambda t: t.decode().encode("utf-16")), "byte order mark of UTF-16"),
     ("Latin-1", text_of(lambda t: t.replace(b"box", b"b\xf6x")), "is not UTF-8 text"),
@@ -233,6 +233,8 @@ ANNOTATIONS = [
     ("classes of other names", named(("Box", "bar ")), "'Box' is 'box' in the file, 'bar ' is"),
     ("classes in another order", named(CLASSES[::-1]), "number 1: 'box' against 'bar'"),
     ("one class without its comma", named("box"), r"metainfo=dict\(classes=\('box',\)\)"),
+    ("classes by OpenMMLab 1's name", configured(lambda cfg, m: cfg["train_dataloader"][
+        "dataset"].update(metainfo=dict(CLASSES=CLASSES))), "metainfo has CLASSES.* write classes"),
     ("classes that are numbers", named((1, 2)), "wanted a list of names"),
     ("validation's classes in another order", other_order,
      r"would not mean the same in train_dataloader .* and val_dataloader .*'box' against 'bar'"),
@@ -323,83 +325,6 @@ IMAGES = [
     ("an image that Resize leaves nothing of", long_and_thin, "too long and thin: .*'train2.jpg'"),
 ]  # fmt: skip
 
-# --- class folders and label lists ----------------------------------------------------------------
-
-
-def folder_more(made: FolderSet, name: str = "dog", splits=("train", "val")) -> None:
-    for split in splits:
-        write_image(made.root / split / name / "0.jpg")
-
-
-def folder_less(made: FolderSet, *splits: str) -> None:
-    for split in splits:
-        shutil.rmtree(made.root / split / "bee")
-
-
-def listed(change: Callable[[list[str]], str | bytes], **more) -> Callable[[FolderSet], dict]:
-    """Training by a list file."""
-    return lambda made: made.cfg(train=made.listed(change(made.lines()), **more))
-
-
-def other_kinds(made: FolderSet) -> None:
-    write_image(made.root / "train/ant/9.webp")
-
-
-FOLDERS = [
-    ("a class folder too many", folder_more,
-     r"train_dataloader has 4 classes, but the config has model.head.num_classes=3"),
-    ("a class folder too few", lambda m: folder_less(m, "train", "val"), "has 2 classes, but"),
-    ("a class without training images",
-     lambda m: (folder_less(m, "train"), m.cfg(num_classes=2))[1], "3 class folders|has 3 classes"),
-    ("a class missing in validation", lambda m: (folder_less(m, "val"), folder_more(m, "dog",
-        ["val"]))[1], "number 2: 'bee' against 'cat'. mmpretrain numbers the folders of each"),
-    ("a hidden folder beside the classes", lambda m: (folder_more(m, ".ipynb_checkpoints"), m.cfg(
-        train=m.dataset(metainfo=dict(classes=m.NAMES))))[1], "has 4 of 3 class .*ipynb_.* too"),
-    ("names in another order than the folders", lambda m: m.cfg(
-        train=m.dataset(metainfo=dict(classes=("cat", "ant", "bee")))),
-     "not in the order of the class folders .*'cat' is number 0 in one and number 2"),
-    ("an empty class folder", lambda m: [p.unlink() for p in m.root.glob("train/bee/*")] and None,
-     "1 class folders hold no image: bee"),
-    ("top 5 of 3 classes", lambda m: m.cfg() | dict(val_evaluator=dict(type="Accuracy",
-        topk=(1, 5))), r"topk=\(1, 5\), but there are 3 classes"),
-    ("an image of 0 bytes in a class folder",
-     lambda m: (m.root / "train/bee/1.jpg").write_bytes(b"") and None,
-     r"1 of its 9 images cannot be read: .*bee/1.jpg' is empty"),
-    ("classes from a file that is not there", lambda m: m.cfg(train=m.dataset(classes="lost.txt")),
-     "the text 'lost.txt', which is no file of names"),
-    ("a list with a byte order mark", listed(lambda t: b"\xef\xbb\xbf" + "".join(t).encode()),
-     "train.txt begins with a byte order mark"),
-    ("a list that is not UTF-8", listed(lambda t: b"\xff\xfe\n"), "is not UTF-8 text"),
-    ("an empty list", listed(lambda t: "\n"), "train.txt is empty"),
-    ("labels beyond the head's classes", listed(lambda t: "".join(t) + "ant/0.jpg 7\n"),
-     "labels from 0 to 7, but there are 3 classes, 0 to 2"),
-    ("labels beyond the named classes", listed(lambda t: "".join(t) + "ant/0.jpg 3\n",
-        metainfo=dict(classes=FolderSet.NAMES)), "labels from 0 to 3, but there are 3 classes"),
-    ("labels from 1", listed(lambda t: "".join(f"{x.split()[0]} {int(x.split()[1]) + 1}\n"
-        for x in t)), "labels from 1 to 3.* Do they count from 1"),
-    ("negative labels", listed(lambda t: "".join(t) + "ant/0.jpg -1\n"), "labels? .*-1"),
-    ("labels that are names", listed(lambda t: "ant/0.jpg ant\n"), "label that is no integer"),
-    ("commas between name and label", listed(lambda t: "ant/0.jpg,0\n"), "no label after a blank"),
-    ("tabs between name and label", listed(lambda t: "ant/0.jpg\t0\n"), "no label after a blank"),
-    ("a blank line", listed(lambda t: "".join(t) + "\n"), "1 of 10 lines are blank.*line 10"),
-    ("a listed image that is not there", listed(lambda t: "".join(t) + "ant/99.jpg 0\n"),
-     "names images that are not in .*ant/99.jpg"),
-    ("a list file that is not there", lambda m: m.cfg(train=m.dataset(ann_file="lost.txt")),
-     "lost.txt is missing"),
-    ("two meanings of a label", listed(lambda t: "".join(x.replace(" 0", " 9").replace(" 1", " 0")
-        .replace(" 9", " 1") for x in t)), "folder 'ant' have the label 1 and the label 0"),
-]  # fmt: skip
-FOLDER_WARNINGS = [
-    ("images of kinds that are not read", other_kinds, "are not read: 1 .webp; only .jpg"),
-    ("a class that no listed image has", listed(lambda t: "".join(x for x in t if " 1" not in x)),
-     "1 of 3 classes have no image: 1"),
-]  # fmt: skip
-
-
-def cases(entries: list[tuple], spoilt: Callable, **how) -> list[BadInput]:
-    return [BadInput(given, spoilt(spoil, **how), message) for given, spoil, message in entries]
-
-
 CASES = [
     *cases(ANNOTATIONS, spoilt_coco),
     *cases(ANNOTATION_WARNINGS, spoilt_coco, told=warning),
@@ -412,6 +337,4 @@ CASES = [
     ),
     BadInput("square ones, turned", turned(6, (32, 32)), "their sizes do not tell whether"),
     BadInput("photographs upside down", turned(3, (48, 32)), "orientation 3.*do not tell whether"),
-    *cases(FOLDERS, spoilt_folders),
-    *cases(FOLDER_WARNINGS, spoilt_folders, told=warning),
 ]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from bad_inputs import BadInput
 from rbdc_mm.data import DataLayoutError, check_data
 
 SIDE = 32
@@ -196,3 +197,8 @@ def spoilt_folders(spoil: Callable[[FolderSet], dict | None], told=refusal) -> C
         return told(cfg if _is_config(cfg) else made.cfg())
 
     return provoke
+
+
+def cases(entries: list[tuple], spoilt: Callable, **how) -> list[BadInput]:
+    """Of what was given, how it is made, and the message."""
+    return [BadInput(given, spoilt(spoil, **how), message) for given, spoil, message in entries]

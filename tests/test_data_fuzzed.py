@@ -19,6 +19,7 @@ QUICK = settings(
     max_examples=60,
     deadline=None,
     derandomize=True,  # a run of the tests must not depend on chance
+    database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 ODD = st.one_of(

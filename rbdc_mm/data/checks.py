@@ -17,6 +17,7 @@ from .dataset_cfg import (
     leaves,
     type_name,
 )
+from .findings import some
 from .judging import check_metrics, judge_of, metrics_of
 from .layout import DataLayoutError, DataMissingError, refuse
 from .splits import Split, look_at
@@ -168,7 +169,7 @@ def _check_heads(heads: Mapping[str, int], leaf: Mapping, split: Split, loader: 
     if split.classes is None:
         if split.folders and heads:
             check_range(split.folders, split.name, next(iter(heads.values())))
-            refuse(split.name, split.folders.errors)
+            refuse(split.name, split.folders.unfit)
         return
     wanted = len(split.classes)
     wrong = [f"{path}.num_classes={got}" for path, got in heads.items() if got != wanted]
@@ -179,8 +180,9 @@ def _check_heads(heads: Mapping[str, int], leaf: Mapping, split: Split, loader: 
     else:
         names = f"mend the class folders of {split.name}"
     raise DataLayoutError(
-        f"the data set of {loader}_dataloader has {wanted} classes, but the config has "
-        f"{', '.join(wrong)}: set num_classes of the heads to {wanted}, or {names}"
+        f"the data set of {loader}_dataloader has {wanted} classes ({some(split.classes, 12)}), "
+        f"but the config has {', '.join(wrong)}: set num_classes of the heads to {wanted}, or "
+        f"{names}"
     )
 
 

@@ -23,18 +23,19 @@ class ClassSplit(Findings):
     """One split, read.
 
     Attributes:
+        errors: what is missing on disk.
+        unfit: what is there and cannot be used.
         folders: the class folders in the order of their labels, where labels come from them.
         labels: label of each class folder, also where a list names it; empty where names are flat.
         counts: number of images of each label.
         num_samples: all images, with or without labels.
-        is_missing: there is nothing at all.
     """
 
+    unfit: list[str] = field(default_factory=list)
     folders: tuple[str, ...] = ()
     labels: dict[str, int] = field(default_factory=dict)
     counts: Counter[int] = field(default_factory=Counter)
     num_samples: int = 0
-    is_missing: bool = False
 
 
 def read_split(
@@ -61,7 +62,6 @@ def read_split(
     split = ClassSplit()
     if not folder.is_dir():
         split.errors.append(f"{folder} is missing")
-        split.is_missing = True
         return split
     if list_file is not None:
         paths = _read_list(folder, list_file, num_classes, with_label, split)
@@ -72,9 +72,9 @@ def read_split(
         if not paths:
             split.errors.append(f"{folder} holds no image ({', '.join(suffixes)})")
     split.num_samples = len(paths)
-    if looks and not split.errors:
+    if looks and not split.errors and not split.unfit:
         if bad := unreadable(paths):
-            split.errors.append(unreadable_line(bad, len(paths)))
+            split.unfit.append(unreadable_line(bad, len(paths)))
         else:
             note_16_bits(paths, reading or Reading(), split)
     return split
@@ -156,10 +156,10 @@ def _read_list(
     try:
         text = list_file.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
-        split.errors.append(f"{list_file} is not UTF-8 text ({error}): save it as UTF-8")
+        split.unfit.append(f"{list_file} is not UTF-8 text ({error}): save it as UTF-8")
         return []
     if text.startswith(_BOM):
-        split.errors.append(
+        split.unfit.append(
             f"{list_file} begins with a byte order mark, which mmpretrain takes for a part of the "
             "first name: save it as UTF-8 without one"
         )
@@ -176,7 +176,7 @@ def _read_list(
         names.append(name)
         labels.append(label)
     for kind, count in odd.counts.items():
-        split.errors.append(
+        split.unfit.append(
             f"{list_file}: {count} of {len(lines)} lines {kind}; the first is {odd.firsts[kind]}"
         )
     if odd:
@@ -218,7 +218,7 @@ def check_range(split: ClassSplit, where: str | Path, num_classes: int) -> None:
         hint = ""
         if low == 1 and high == num_classes:
             hint = ". Do they count from 1? Classes are numbered from 0"
-        split.errors.append(
+        split.unfit.append(
             f"{where}: labels from {low} to {high}, but there are {num_classes} classes, 0 to "
             f"{num_classes - 1}{hint}"
         )
@@ -235,7 +235,7 @@ def _check_range(
         check_range(split, list_file, num_classes)
     elif min(labels) < 0:
         n = next(n for n, label in enumerate(labels) if label < 0)
-        split.errors.append(f"{list_file}: a negative label in line {n + 1}: {shown(lines[n])}")
+        split.unfit.append(f"{list_file}: a negative label in line {n + 1}: {shown(lines[n])}")
 
 
 def _name_folders(list_file: Path, names: list[str], labels: list[int], split: ClassSplit) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from .class_folders import contradiction
-from .findings import first_difference, shown, some
+from .findings import first_difference, shown
 from .layout import DataLayoutError
 from .splits import Split
 
@@ -18,13 +18,15 @@ def check_meaning(splits: Mapping[str, Sequence[Split]]) -> None:
     """
     flat = [(loader, split) for loader, found in splits.items() for split in found]
     for loader, split in flat:
-        folders = split.folders.folders if split.folders else ()
-        if clash := contradiction(split.classes or (), folders):
-            raise DataLayoutError(
-                f"the classes of {loader}_dataloader are not in the order of the class folders of "
-                f"{split.name}, which mmpretrain numbers alphabetically: {clash}. Put classes in "
-                f"the order {some(folders, 5)}"
-            )
+        names = split.classes or ()
+        for folder, label in split.folders.labels.items() if split.folders else ():
+            if folder in names and names.index(folder) != label:
+                raise DataLayoutError(
+                    f"the images of class folder {shown(folder)} in {split.name} have the label "
+                    f"{label}, but the classes of {loader}_dataloader have {shown(folder)} at "
+                    f"place {names.index(folder)}: put classes in the order of the labels "
+                    "(mmpretrain numbers class folders alphabetically)"
+                )
     for loader, split in flat[1:]:
         first_loader, first = flat[0]
         if clash := _clash(first, split):

@@ -81,7 +81,12 @@ class _Unreadable(ValueError):
 
 def _parse(ann_file: Path) -> dict[str, Any]:
     """The object that the file holds, as pycocotools reads it."""
-    raw = ann_file.read_bytes()
+    try:
+        raw = ann_file.read_bytes()
+    except OSError as error:
+        raise _Unreadable(f"cannot be read: {error.strerror}") from None
+    if not raw.strip():
+        raise _Unreadable(f"is empty ({len(raw)} bytes). Copy it anew")
     for mark, name in _BOMS.items():
         if raw.startswith(mark):
             raise _Unreadable(

@@ -99,8 +99,12 @@ def named_classes(cfg: Mapping) -> tuple[str, ...] | None:
     Raises:
         DataLayoutError: a text that is no such file, as of ``classes=("cat")``.
     """
-    given = (cfg.get("metainfo") or {}).get("classes")
-    classes = cfg.get("classes") if given is None else given
+    metainfo = cfg.get("metainfo") or {}
+    if "CLASSES" in metainfo:
+        raise DataLayoutError(
+            "the data set's metainfo has CLASSES, which OpenMMLab 2 does not read: write classes"
+        )
+    classes = metainfo.get("classes", cfg.get("classes"))
     if isinstance(classes, str):
         path = Path(os.path.expanduser(classes))
         if not path.is_file():
@@ -109,7 +113,10 @@ def named_classes(cfg: Mapping) -> tuple[str, ...] | None:
                 f"classes would be called {', '.join(map(repr, classes[:3]))} ... For one class "
                 f"write the comma, metainfo=dict(classes=({classes!r},))"
             )
-        return tuple(path.read_text(encoding="utf-8").splitlines())
+        try:
+            return tuple(path.read_text(encoding="utf-8").splitlines())
+        except UnicodeDecodeError as error:
+            raise DataLayoutError(f"the file of classes {path} is not UTF-8: {error}") from None
     if classes is None:
         return None
     if not isinstance(classes, list | tuple) or not all(isinstance(n, str) for n in classes):

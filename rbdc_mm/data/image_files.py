@@ -21,6 +21,7 @@ NUM_LOOKED = 2_000  # images whose headers are read, of larger sets evenly space
 NUM_SIZED = 100_000  # files whose bytes are counted
 _ENDS = {"JPEG": b"\xff\xd9", "PNG": b"IEND\xaeB`\x82"}
 _ORIENTATION = 0x0112  # of EXIF
+_MAX_PIXELS = 2**30  # that OpenCV decodes
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,8 @@ def why_missing(folder: str | Path, name: str) -> str:
     try:
         if os.path.isfile(os.path.join(folder, base)):
             return f" ({base} lies in {folder} itself: change data_prefix or the names)"
-        alike = [other for other in os.listdir(place) if _plain(other) == _plain(base)]
+        others = [other for other in os.listdir(place) if other != base]
+        alike = [other for other in others if _plain(other) == _plain(base)]
     except (OSError, ValueError):
         return ""
     if alike:
@@ -162,6 +164,8 @@ def _look(path: str, num_bytes: int, mtime_ns: int) -> Header:
                 mode = f"{image.mode} {layout if isinstance(layout, str) else layout[:1]}"
                 orientation = image.getexif().get(_ORIENTATION, 1)
                 file.seek(max(0, num_bytes - 12))
+                if size[0] * size[1] > _MAX_PIXELS:
+                    return Header(problem=f"has {size[0]} x {size[1]} pixels, too many for OpenCV")
                 is_suspect = not file.read().endswith(_ENDS.get(kind, b"\0no such end"))
                 if is_suspect and kind in _ENDS:
                     image.load()

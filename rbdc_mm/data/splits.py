@@ -107,6 +107,7 @@ def _look_at_folders(cfg: Mapping, looks: bool) -> Split:
         looks=looks,
     )
     report(root, split.errors, tree)
+    refuse(list_file or folder, split.unfit)
     return Split(
         str(list_file or folder),
         split.num_samples,
