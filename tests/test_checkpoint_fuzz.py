@@ -26,9 +26,9 @@ _QUICK = settings(
 _DECLARED = (ValueError, FileNotFoundError)
 
 
-def _saved(content) -> bytes:
+def _saved(content, **options) -> bytes:
     file = io.BytesIO()
-    torch.save(content, file)
+    torch.save(content, file, **options)
     return file.getvalue()
 
 
@@ -40,6 +40,7 @@ def _small(state) -> dict[str, torch.Tensor]:
 _FILES = {
     "torch": _saved({"meta": {"cfg": "model = dict()"}, "state_dict": {"a.b": torch.ones(3)}}),
     "safetensors": save({"a.b": torch.ones(3)}, {"format": "pt", "rbdc_mm.meta": "{}"}),
+    "old torch": _saved({"a": torch.ones(3)}, _use_new_zipfile_serialization=False),
     "pickle": pickle.dumps({"state_dict": [1, 2.0, "three", None]}),
 }
 

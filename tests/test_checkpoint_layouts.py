@@ -225,3 +225,16 @@ def test_weights_saved_on_a_gpu_are_read_without_one(tmp_path, monkeypatch):
         torch.save({"model": state}, tmp_path / "cuda.pth")
     read = read_checkpoint(tmp_path / "cuda.pth").state_dict
     assert torch.equal(read["backbone.cls_token"], state["cls_token"])
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        dict(pickle_protocol=4),
+        dict(_use_new_zipfile_serialization=False),
+        dict(pickle_protocol=4, _use_new_zipfile_serialization=False),
+    ],
+)
+def test_other_formats_of_torch(options, tmp_path):
+    torch.save({"model": timm_vit(depth=1).state_dict()}, tmp_path / "x.pth", **options)
+    assert read_checkpoint(tmp_path / "x.pth").arch.embed_dims == 192

@@ -149,8 +149,6 @@ def model_with_arch(model: ModelCfg, arch: Arch) -> dict:
     if isinstance(arch, ResNetArch):
         backbone["depth"] = arch.depth
         backbone["base_channels"] = backbone["stem_channels"] = arch.base_channels
-        if arch.convs_per_block == 3:
-            backbone["style"] = arch.style
         head["in_channels"] = arch.feature_channels
         return model
     assert isinstance(arch, ViTArch)

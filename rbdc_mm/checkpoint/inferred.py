@@ -150,8 +150,8 @@ def _resnet(state: State, path: str | Path, architecture: str) -> dict[str, Any]
     name = architecture.partition(".")[0]
     if name and name not in _TIMM_RESNETS:
         raise ValueError(
-            f"{path} holds timm's {architecture!r}: of timm's ResNets mmpretrain's is {name!r} not "
-            f"certain to be one, wanted one of {_TIMM_RESNETS}"
+            f"{path} holds timm's {architecture!r}, which may have a plain ResNet's tensors and "
+            f"compute something else: mmpretrain's are timm's {', '.join(_TIMM_RESNETS)}"
         )
     stem = _tensor(state, "backbone.conv1.weight", 4, path)
     counts = []
@@ -164,6 +164,12 @@ def _resnet(state: State, path: str | Path, architecture: str) -> dict[str, Any]
         raise ValueError(
             f"{path}: a ResNet of {counts} {'bottleneck' if is_bottleneck else 'basic'} blocks is "
             f"none of mmpretrain's, of depths {sorted(_DEPTHS.values())}"
+        )
+    if is_bottleneck and "head.fc.weight" not in state:
+        raise ValueError(
+            f"{path}: a ResNet-{depth} without the fc that torchvision and timm save. Whether it "
+            "strides in its 3x3 convolutions (style='pytorch') or before them (style='caffe') "
+            "cannot be seen: give its config (--config)"
         )
     backbone = dict(type="ResNet", depth=depth, style="pytorch")
     if stem.shape[0] != 64:

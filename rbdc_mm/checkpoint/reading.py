@@ -6,6 +6,7 @@ import json
 import pickle
 import struct
 import zipfile
+import zlib
 from argparse import Namespace
 from contextlib import nullcontext
 from pathlib import Path
@@ -21,14 +22,17 @@ from rbdc_mm.checkpoint.saying import say_once
 # Where a safetensors header (strings alone) holds an MMEngine checkpoint's meta, as JSON.
 META = "rbdc_mm.meta"
 
+# The number that torch's older format begins with, as a pickle has it.
+_MAGIC = bytes.fromhex("8a0a6cfc9c46f9206aa850192e")
+
 _PICKLED = (
     "it holds pickled Python objects beside its tensors, and reading it runs what they name: load "
     "only files that you trust (tools/convert.py writes safetensors, which hold none)"
 )
 # What unpickling damaged bytes has been seen to raise, besides classes that are not there.
 _UNREADABLE = (
-    RuntimeError, OSError, pickle.UnpicklingError, EOFError, ValueError, LookupError, TypeError,
-    ArithmeticError, MemoryError, AssertionError, struct.error,
+    RuntimeError, OSError, zipfile.BadZipFile, zlib.error, pickle.UnpicklingError, EOFError,
+    ValueError, LookupError, TypeError, ArithmeticError, MemoryError, AssertionError, struct.error,
 )  # fmt: skip
 # Plain values beside the tensors of checkpoints: MMEngine's logs (whose statistics are methods, got
 # by getattr), numpy's numbers, the arguments of timm's and DeiT's training.
@@ -62,7 +66,7 @@ def read_object(path: Path) -> Any:
         raise FileNotFoundError(f"checkpoint {path} does not exist")
     size = path.stat().st_size
     with path.open("rb") as file:
-        start = file.read(24)
+        start = file.read(40)
     what = f"{path} ({size / 2**20:.1f} MiB)"
     header = int.from_bytes(start[:8], "little")
     if start[8:9] == b"{" and (header <= size or path.suffix == ".safetensors"):
@@ -76,6 +80,11 @@ def read_object(path: Path) -> Any:
             f"{what} is not a checkpoint: it starts with {start[:2]!r} ({known}); wanted a file "
             "that MMEngine, timm, torchvision or Hugging Face has saved"
         )
+    if start[:2] != b"PK" and _MAGIC not in start:
+        raise ValueError(
+            f"{what} is truncated or not a checkpoint: it is a pickle that torch has not saved; "
+            "wanted a file that MMEngine, timm, torchvision or Hugging Face has saved"
+        )
     return _torch(path, what)
 
 
@@ -88,7 +97,8 @@ def _torch(path: Path, what: str) -> Any:
             try:
                 return torch.load(str(path), weights_only=True, **options)
             except pickle.UnpicklingError as error:
-                if "Unsupported operand" in str(error):  # damaged: no opcode of pickle
+                # Damaged, unless it is of a newer protocol than torch's own.
+                if "Unsupported operand" in str(error) and _protocol(path) <= 2:
                     raise
         say_once(f"{path}: {_PICKLED}")
         return torch.load(str(path), weights_only=False, **options)
@@ -105,6 +115,15 @@ def _torch(path: Path, what: str) -> Any:
         ) from error
 
 
+def _protocol(path: Path) -> int:
+    """Pickle's protocol in a file of torch's."""
+    if not zipfile.is_zipfile(path):
+        return path.read_bytes()[1]
+    with zipfile.ZipFile(path) as archive:
+        names = [name for name in archive.namelist() if name.endswith("data.pkl")]
+        return archive.read(names[0])[1]
+
+
 def _safetensors(path: Path, what: str) -> dict[str, Any]:
     try:
         with safe_open(path, framework="pt") as file:
@@ -119,4 +138,8 @@ def _safetensors(path: Path, what: str) -> dict[str, Any]:
 
 
 def _first_line(error: BaseException) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)
+    """The cause in one line, without torch's advice to load the file in an unsafe way."""
+    text = str(error)
+    cause = text.partition("WeightsUnpickler error:")[2].strip() or text
+    line = next(iter(cause.splitlines()), "").partition(" In PyTorch 2.6")[0]
+    return line or type(error).__name__

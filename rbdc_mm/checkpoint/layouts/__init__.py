@@ -78,7 +78,7 @@ def convert(state: State, where: str, library: str = "auto") -> Converted:
     given = layout.before(state)
     ours = {key: layout.key_of_ours(key) for key in given if not layout.is_dropped(key)}
     if strange := [key for key, new in ours.items() if new is None]:
-        what = f"a network with {len(strange)} tensors that a plain one has not"
+        what = f"a network with tensors that a plain one has not ({len(strange)} of them)"
         raise ValueError(_not_converted(what, strange, layout, where))
     return Converted({new: given[key] for key, new in ours.items() if new}, layout)
 
@@ -105,11 +105,13 @@ def unknown(state: State, where: str, library: str = "auto") -> str:
         seen = "OpenMMLab's layout"
     else:
         seen = f"the layout of {next(kinds, 'a network that is not known here')}"
-    wanted = f"that of {library}" if library != "auto" else f"mmpretrain's {_shown(_WANTED)}"
-    return (
-        f"{where} has {seen}: its keys are {_shown(state)}, wanted {wanted} (or, to be converted, "
-        f"those of {', '.join(layout.name for layout in LAYOUTS)})"
+    wanted = (
+        f"those of {library}"
+        if library != "auto"
+        else f"mmpretrain's {_shown(_WANTED)} (or, to be converted, those of "
+        f"{', '.join(layout.name for layout in LAYOUTS)})"
     )
+    return f"{where} has {seen}: its keys are {_shown(state)}, wanted {wanted}"
 
 
 def _libraries(layout: Layout) -> tuple[str, ...]:
@@ -117,10 +119,11 @@ def _libraries(layout: Layout) -> tuple[str, ...]:
 
 
 def _not_converted(what: str, keys: Iterable[str], layout: Layout, where: str) -> str:
+    examples = (ours.format(i=0, p="weight", x="weight") for _, ours in layout.rows)
     return (
         f"{where} holds {what}, in the layout of {layout.name}: mmpretrain's plain network "
         "computes something else, so it is not converted. Its keys are "
-        f"{_shown(keys)}, wanted were those of {_shown(ours for _, ours in layout.rows)}"
+        f"{_shown(keys)}, wanted were those of {_shown(examples)}"
     )
 
 

@@ -32,11 +32,6 @@ class _ResNet(Layout):
             return (
                 "a caffe-style ResNet whose BatchNorms hold no statistics any more, as Detectron's"
             )
-        if "fc.weight" not in state and is_bottleneck:
-            return (
-                "a ResNet without fc, which torchvision and timm save: whether its strides stand "
-                "in the 3x3 convolutions (pytorch) or before (caffe) cannot be seen"
-            )
         return None
 
     def before(self, state: State) -> dict:
