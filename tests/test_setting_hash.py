@@ -288,7 +288,7 @@ def test_a_run_resumed_as_another_is_another(digits, tmp_path):
         cfg.param_scheduler, cfg.val_dataloader.dataset.indices = None, 4
         cfg.train_dataloader.dataset.indices, cfg.num_train_samples = 4, 4
         cfg.merge_from_dict(options)
-        train(cfg, resume=resume)
+        train(cfg, resume=resume, anyway=True)
         return hash_in(name)
 
     alone = run("a", 1)
