@@ -56,6 +56,8 @@ def report(root: Path, problems: Sequence[str], tree: str) -> None:
             problems = [*problems, str(error)]
     if not problems:
         return
+    if all(problem.endswith(" is missing") for problem in problems):
+        kind = DataMissingError
     lines = [f"{root} is not a complete data set:", *(f"  - {p}" for p in problems)]
     lines += ["Expected:", *(f"  {line}" for line in tree.format(root=root).splitlines())]
     if made:
