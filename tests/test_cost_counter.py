@@ -76,6 +76,10 @@ def test_attention_products_cost_twice_their_forward_in_backward():
     assert cost.backward_flops == qkv + 2 * (proj + products)
 
 
+@pytest.mark.skipif(
+    torch.__version__.startswith("2.1."),
+    reason="torchvision 0.16 has no deformable convolution on meta",
+)
 @pytest.mark.parametrize("kind", ["DeformConv2dPack", "ModulatedDeformConv2dPack"])
 def test_a_deformable_convolution_costs_what_a_plain_one_costs(kind):
     """Its offsets come from a convolution of their own; taking the samples is no product."""

@@ -181,6 +181,8 @@ def test_half_precision_is_computed_in_single(stand_in, dtype):
     want = mmcv.ops.roi_align(x.detach().float(), rois, 7, 1.0)
     assert torch.equal(output, want.to(dtype))
     output.sum().backward()
+    if dtype == torch.float16 and torch.__version__.startswith("2.1."):
+        return  # whose autocast on the CPU knows bfloat16 alone
     images = torch.randn(1, 8, 10, 10, requires_grad=True)
     for layer in (mmcv.ops.DeformConv2dPack, mmcv.ops.ModulatedDeformConv2dPack):
         with torch.autocast("cpu", dtype):
