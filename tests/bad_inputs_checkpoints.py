@@ -427,6 +427,11 @@ CASES = [
         rf"tensors that a plain one has not .1 of them.*{_ODD} 'blocks.0.adapter.weight'",
     ),
     BadInput(
+        "layer scale under both of its names",
+        with_tensor("blocks.0.gamma_1", 192, init_values=0.1),
+        "holds one tensor under two names.* Its keys are 'blocks.0.ls1.gamma', 'blocks.0.gamma_1'",
+    ),
+    BadInput(
         "a ViT without some tensors",
         of_content(
             lambda: {

@@ -80,6 +80,9 @@ def convert(state: State, where: str, library: str = "auto") -> Converted:
     if strange := [key for key, new in ours.items() if new is None]:
         what = f"a network with tensors that a plain one has not ({len(strange)} of them)"
         raise ValueError(_not_converted(what, strange, layout, where))
+    news = list(ours.values())
+    if twice := [key for key, new in ours.items() if news.count(new) > 1]:
+        raise ValueError(_not_converted("one tensor under two names", twice, layout, where))
     return Converted({new: given[key] for key, new in ours.items() if new}, layout)
 
 
