@@ -6,6 +6,7 @@ import json
 import os
 import pickle
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -206,6 +207,13 @@ def test_the_pages_configs_build_and_suit_such_data(tmp_path, monkeypatch, capsy
             f"data set has {count} samples an epoch: set num_train_samples={count}, which plans "
             "and budgets count with"
         ]
+    (animals.root / "val/bee/0.jpg").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"bee/0\.jpg' is empty .0 bytes."):
+        dry_run(cfg)
+    shutil.rmtree(animals.root)
+    dry_run(cfg)
+    needed = "still needed: data/animals is not a complete data set: there is no such directory"
+    assert capsys.readouterr().out.count(needed) == 1
 
 
 def test_the_pages_commands_name_what_exists():
