@@ -352,7 +352,7 @@ def test_weights_that_are_not_finite_start_nothing(digits, tmp_path, parents):
     cfg = coupled_config(digits, tmp_path / "hook", [parents[0], bad])
     with pytest.raises(ValueError, match=message):
         train(cfg)
-    cfg.custom_hooks = []
+    cfg.work_dir, cfg.custom_hooks = str(tmp_path / "backbone"), []
     cfg.model.backbone.update(type="rbdc_mm.RBDCVisionTransformer", parents=[parents[0], bad])
     with pytest.raises(ValueError, match=message):
         train(cfg)
