@@ -15,7 +15,7 @@ import rbdc_mm.checkpoint.identity
 from checkpoint_helpers import save_checkpoint
 from helpers import vit_model
 from rbdc_mm.checkpoint.grow import grow_checkpoint
-from rbdc_mm.checkpoint.identity import SETTING, setting_hash
+from rbdc_mm.checkpoint.identity import SETTING, identity, setting_hash
 from rbdc_mm.cost import Ledger
 from rbdc_mm.hooks.provenance import sees_batch
 from rbdc_mm.models.cost_of import build_on_meta
@@ -319,3 +319,11 @@ def test_what_was_grown_counts_by_its_sources(tmp_path):
     assert grown("a") == grown("b", seed=1)
     others = [grown("c", source="another"), grown("d", fill="zero_out"), grown("a")]
     assert len(set(others)) == 3
+
+
+def test_a_finished_run_is_not_one_with_another_learning_rate(real):
+    """``auto_scale_lr`` belongs to what a work dir is known by, where it is on."""
+    on, off = (copy.deepcopy(real) for _ in range(2))
+    on.auto_scale_lr.enable = True
+    off.auto_scale_lr.base_batch_size = 7
+    assert identity(on) != identity(real) == identity(off)
