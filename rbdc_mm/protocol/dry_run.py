@@ -66,7 +66,7 @@ def check_config(cfg: Config) -> None:
         print(f"dry run: {line}")
     with DefaultScope.overwrite_default_scope(scope):
         with _part("model"):
-            model = build_on_meta(cfg.model, scope)
+            model = build_on_meta(cfg.model, cfg.get("default_scope"))
         problems = [neck_problem(cfg, model), _last_batch(cfg)]
         if problems := [one for one in problems if one]:
             raise ValueError("; ".join(problems))
