@@ -44,8 +44,9 @@ def topics() -> dict[str, list[BadInput]]:
 
 
 def told(case: BadInput, folder: Path) -> str:
-    """The message, with the temporary folder left out of its paths."""
-    return case.provoke(folder).replace(f"{folder}/", "").replace(str(folder), ".")
+    """The message, with the temporary folder and the checkout's place left out of its paths."""
+    message = case.provoke(folder).replace(f"{folder}/", "").replace(str(folder), ".")
+    return message.replace(str(HERE.parent), ".")
 
 
 def table() -> str:
