@@ -242,9 +242,6 @@ ANNOTATIONS = [
      configured(lambda cfg, m: cfg["val_evaluator"].update(ann_file=m.truth("train"))),
      "is another file than .*2 images against 4; .*Predictions would be judged"),
     ("a changed copy for the evaluator", judged_by_a_copy, "the same images, but 4 annotations"),
-    ("a part of the images shown, all judged",
-     configured(lambda cfg, m: cfg["val_dataloader"]["dataset"].update(indices=1)),
-     "shows 1 of the 2 images in .*would count as missed"),
     ("format_only without outfile_prefix",
      configured(lambda cfg, m: cfg["val_evaluator"].update(format_only=True)), "no outfile_prefix"),
     ("masks judged of a detector of boxes", configured(lambda cfg, m: cfg.update(
@@ -266,6 +263,9 @@ ANNOTATION_WARNINGS = [
         dict(m.content["train"]["images"][0], id=50)), "1 images are listed more than once"),
     ("a class without instances", each("train", "annotations", lambda a: a.update(category_id=1)),
      "1 of 2 classes have no instance to learn from: bar"),
+    ("a part of the images shown, all judged",
+     configured(lambda cfg, m: cfg["val_dataloader"]["dataset"].update(indices=1)),
+     "shows 1 of the 2 images in .*counts as missed"),
     ("num_train_samples of a base", configured(lambda cfg, m: cfg.update(num_train_samples=400)),
      "num_train_samples=400 in the config, but the training data set has 4"),
 ]  # fmt: skip

@@ -64,7 +64,7 @@ def check_data(
             _check_heads(heads, leaf, split, loader)
             seen[loader].append((leaf, split))
             warnings += split.warnings
-        check_metrics(cfg, seen[loader], heads, loader)
+        warnings += check_metrics(cfg, seen[loader], heads, loader)
     for loader in _LOADERS:
         if loader not in loaders and cfg.get(f"{loader}_dataloader"):
             seen[loader] = _quietly(cfg[f"{loader}_dataloader"]["dataset"])

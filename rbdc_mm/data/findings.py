@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 _MAX_CHARS = 90  # of a value that is shown
+_MAX_NAME = 1000  # of a text, which may be a path: names of files are shown whole
 
 
 @dataclass
@@ -40,7 +41,8 @@ class Tally:
 def shown(value: Any) -> str:
     """A value in quotes, on one line, cut where it is long; it may hold anything."""
     text = ascii(value) if isinstance(value, str) and not value.isprintable() else repr(value)
-    return text if len(text) <= _MAX_CHARS else f"{text[:_MAX_CHARS]}..."
+    limit = _MAX_NAME if isinstance(value, str) else _MAX_CHARS
+    return text if len(text) <= limit else f"{text[:limit]}..."
 
 
 def some(names: list[str] | tuple[str, ...], count: int = 3) -> str:

@@ -41,9 +41,13 @@ def check_metrics(
     found: Sequence[tuple[Mapping, Split]],
     heads: Mapping[str, int],
     loader: str,
-) -> None:
-    """Raises DataLayoutError where a metric is of other data than the loader's, or of no output."""
-    where = f"{loader}_evaluator"
+) -> list[str]:
+    """Raises DataLayoutError where a metric is of other data than the loader's, or of no output.
+
+    Returns:
+        Warnings, one line each.
+    """
+    where, warnings = f"{loader}_evaluator", []
     for metric in metrics_of(cfg, loader):
         if metric.get("format_only") and not metric.get("outfile_prefix"):
             raise DataLayoutError(
@@ -58,11 +62,12 @@ def check_metrics(
                     f"{loader}_dataloader reads"
                 )
             if type_name(metric) in _COCO_METRICS:
-                _check_truth(metric, Path(truth), found, loader)
+                warnings += _check_truth(metric, Path(truth), found, loader)
         if "segm" in as_list(metric.get("metric")):
             _check_mask_head(cfg, where)
         if type_name(metric) == "Accuracy":
             _check_topk(metric, heads, where)
+    return warnings
 
 
 def _check_mask_head(cfg: Mapping, where: str) -> None:
@@ -87,11 +92,11 @@ def _check_topk(metric: Mapping, heads: Mapping[str, int], where: str) -> None:
 
 def _check_truth(
     metric: Mapping, truth: Path, found: Sequence[tuple[Mapping, Split]], loader: str
-) -> None:
+) -> list[str]:
     """The images that are judged must be those that are shown, by the same annotations."""
     found = [(leaf, split) for leaf, split in found if type_name(leaf) in COCO_TYPES]
     if not found:
-        return
+        return []
     where = f"{loader}_evaluator.ann_file={str(truth)!r}"
     shown_ids = Counter(number for _, split in found for number in split.images)
     if twice := [number for number, count in shown_ids.items() if count > 1]:
@@ -126,11 +131,12 @@ def _check_truth(
             )
     num_shown = sum(_num_shown(leaf, split) for leaf, split in found)
     if num_shown < len(shown_ids) and not metric.get("format_only"):
-        raise DataLayoutError(
+        return [
             f"{loader}_dataloader shows {num_shown} of the {len(shown_ids)} images in {truth} (by "
             "its indices or filter_cfg), but its evaluator judges by all: everything in the others "
-            "would count as missed. Write an annotation file of these images alone"
-        )
+            "counts as missed. Write an annotation file of these images alone"
+        ]
+    return []
 
 
 def _num_shown(leaf: Mapping, split: Split) -> int:
