@@ -9,10 +9,11 @@ _SMALL = 64  # pixels: images up to here are trained as they are
 
 _DETECTOR = """\
 # Mask R-CNN on {root}. Save it as configs/own/{name}.py.
-_base_ = ["../coco/mask_rcnn_r50_random_fpn_1x_coco.py"]
+_base_ = ["../coco/mask_rcnn_r50_ckpt_fpn_1x_coco.py"]
 num_train_samples = {num_train}
-model = dict(roi_head=dict(bbox_head=dict(num_classes={num_classes}), \
-mask_head=dict(num_classes={num_classes})))
+heads = dict(num_classes={num_classes})
+untrained = dict(init_cfg=None, frozen_stages=-1, norm_eval=False)  # or init_cfg=dict(checkpoint=...)
+model = dict(backbone=untrained, roi_head=dict(bbox_head=heads, mask_head=heads))
 data = dict(data_root="{root}/", metainfo=dict(classes={classes}))
 train_dataloader = dict(dataset=data)
 val_dataloader = dict(dataset=data)
