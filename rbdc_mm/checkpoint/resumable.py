@@ -42,6 +42,10 @@ def lacks(content: Mapping[str, Any]) -> str | None:
     return " and ".join(missing) or None
 
 
+# What a run says that is resumed whatever may be found, before it has been looked at.
+NONE_SEEN = "none was seen before it was loaded"
+
+
 def ranks_problem(meta: Mapping[str, Any], num_ranks: int) -> str | None:
     """How many processes trained what was saved, where they were not ``num_ranks``."""
     before = (meta.get(LOOP) or {}).get("num_ranks", num_ranks)

@@ -12,7 +12,7 @@ _DETECTOR = """\
 _base_ = ["../coco/mask_rcnn_r50_ckpt_fpn_1x_coco.py"]
 num_train_samples = {num_train}
 heads = dict(num_classes={num_classes})
-untrained = dict(init_cfg=None, frozen_stages=-1, norm_eval=False)  # or init_cfg=dict(checkpoint=...)
+untrained = dict(init_cfg=None, frozen_stages=-1, norm_eval=False)  # it starts at random
 model = dict(backbone=untrained, roi_head=dict(bbox_head=heads, mask_head=heads))
 data = dict(data_root="{root}/", metainfo=dict(classes={classes}))
 train_dataloader = dict(dataset=data)

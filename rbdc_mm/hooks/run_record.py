@@ -21,6 +21,7 @@ from rbdc_mm.checkpoint.canonical import progress_of
 from rbdc_mm.checkpoint.files import load_file, write_checkpoint, write_text
 from rbdc_mm.checkpoint.identity import SETTING, hash_of, setting_hash
 from rbdc_mm.checkpoint.origin import METHOD, method_of, warnings_of
+from rbdc_mm.checkpoint.resumable import NONE_SEEN
 from rbdc_mm.config import plain_config
 from rbdc_mm.hooks.flops_ledger import bare_model, ledger_hook
 from rbdc_mm.hooks.provenance import (
@@ -156,9 +157,9 @@ class RunRecordHook(Hook):
         A run that is resumed as another one (more epochs, other ranks) has a hash of its own.
         """
         look = {"sees_batch": sees_batch(bare_model(runner), cfg)}
-        plain = {**cfg.to_dict(), "load_from": None}
-        if cfg.get("resumed"):  # what was changed, wherever the checkpoint lies
-            plain["resumed"] = list(cfg.resumed["changes"])
+        changes = (cfg.get("resumed") or {}).get("changes", ())  # wherever the checkpoint lies
+        changes = [change for change in changes if change != NONE_SEEN]
+        plain = {**cfg.to_dict(), "load_from": None, "resumed": changes or None}
         going_on = setting_hash(Config(plain), **look)
         if self._resumed is None:
             return {SETTING: setting_hash(cfg, **look), _GOING_ON: going_on}

@@ -14,6 +14,7 @@ from rbdc_mm.checkpoint.files import load_file
 from rbdc_mm.checkpoint.finite import not_finite
 from rbdc_mm.checkpoint.identity import identity
 from rbdc_mm.checkpoint.resumable import (
+    NONE_SEEN,
     checkpoint_folders,
     is_mid_epoch,
     lacks,
@@ -77,7 +78,7 @@ def resume_point(cfg: Config, resume: bool | str, *, anyway: bool = False) -> Pa
             f"was begun, or {new}; or add --resume-anyway, which run.json and the hash then say"
         )
     if anyway:
-        changes = changes or ["none was seen before it was loaded"]
+        changes = changes or [NONE_SEEN]
         _say(f"resuming {path} anyway: {'; '.join(changes)}")
         cfg[RESUMED] = dict(checkpoint=str(path), changes=changes, another_run=of_run > 0)
     return path
