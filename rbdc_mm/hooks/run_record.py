@@ -157,13 +157,17 @@ class RunRecordHook(Hook):
         A run that is resumed as another one (more epochs, other ranks) has a hash of its own.
         """
         look = {"sees_batch": sees_batch(bare_model(runner), cfg)}
-        changes = (cfg.get("resumed") or {}).get("changes", ())  # wherever the checkpoint lies
-        changes = [change for change in changes if change != NONE_SEEN]
+        resumed = cfg.get("resumed") or {}
+        # what was changed, wherever the checkpoint lies
+        changes = [change for change in resumed.get("changes", ()) if change != NONE_SEEN]
         plain = {**cfg.to_dict(), "load_from": None, "resumed": changes or None}
         going_on = setting_hash(Config(plain), **look)
         if self._resumed is None:
             return {SETTING: setting_hash(cfg, **look), _GOING_ON: going_on}
-        if self._resumed.get(_GOING_ON) == going_on:
+        # One that insisted before, and is resumed once more, is what it was then.
+        insisted_before = bool(resumed) and resumed["checkpoint"] != runner._load_from
+        known = self._resumed.get(_GOING_ON)
+        if known == going_on or (known and insisted_before):
             return {key: self._resumed[key] for key in (SETTING, _GOING_ON)}
         ledger = ledger_hook(runner).ledger
         before = progress_of(self._resumed) if SETTING in self._resumed else ledger.run_id
