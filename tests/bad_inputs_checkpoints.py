@@ -616,7 +616,7 @@ CASES = [
     BadInput(
         "TorchScript",
         torchscript,
-        r"TorchScript archives passed to ``torch.load``|whole pickled model \(RecursiveScriptModule\)",
+        r"TorchScript archives passed to ``torch|whole pickled model \(RecursiveScriptModule\)",
     ),
     BadInput("a config.json that is none", converted("no JSON"), "config.json, .* is no JSON"),
 ]
