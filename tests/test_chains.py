@@ -17,6 +17,7 @@ from rbdc_mm.models.cost_of import classifier_cost, teacher_forward_flops
 from rbdc_mm.protocol.distillation import Distillation
 from rbdc_mm.protocol.launch import train
 from rbdc_mm.protocol.plan import Stage
+from rbdc_mm.protocol.plan_table import table_of
 from rbdc_mm.protocol.run import make_plan, prepare, run_protocol
 from tiny_runs import (
     HALF,
@@ -76,7 +77,7 @@ def test_a_chain_is_charged_for_its_teachers_and_told_as_a_family():
     scratch = [4 * NUM_SAMPLES * flops for flops in plain]
     assert plan.alone_flops == {"chain-0": scratch[0], "target": scratch[1]}
     assert plan.scratch_flops == scratch[1]
-    table = plan.table()
+    table = table_of(plan)
     assert "teacher PFLOPs" in table
     assert f"acceleration ratio {sum(scratch) / plan.flops:.2f}x" in table
     assert f"the whole chain is {plan.flops / scratch[1]:.1%} of that" in table
@@ -106,7 +107,7 @@ def test_a_chain_without_weights_or_without_teachers():
     assert (fresh.parents, fresh.teachers, fresh.operator) == ((), ("chain-0",), None)
     alone = make_plan(tiny_chain(NOWHERE, NOWHERE, "CoMPT", distillation=None))
     assert alone.target.flops == 3 * NUM_SAMPLES * alone.target.flops_per_sample
-    assert "teacher" not in alone.table().split("family")[0]
+    assert "teacher" not in table_of(alone).split("family")[0]
 
 
 def test_a_chain_of_couplings():
@@ -161,16 +162,16 @@ def test_a_given_source_is_charged_or_unknown_never_zero(tmp_path):
     plan = make_plan(cfg)
     assert [s.name for s in plan.stages] == ["target"]
     assert plan.flops == 10**9 + 3 * NUM_SAMPLES * plan.target.flops_per_sample
-    assert not plan.is_lower_bound and ">=" not in plan.table()
+    assert not plan.is_lower_bound and ">=" not in table_of(plan)
     assert prepare(cfg, plan)[0].cfg.custom_hooks[-1]["parents"] == [str(path)]
     known = prepare(cfg, plan)[0].identity
     source(tmp_path)  # the same path, now without a ledger
     plan = make_plan(cfg)
     assert prepare(cfg, plan)[0].identity != known
     assert plan.flops == plan.target.flops and plan.is_lower_bound
-    row = next(line for line in plan.table().splitlines() if line.startswith("source-0"))
+    row = next(line for line in table_of(plan).splitlines() if line.startswith("source-0"))
     assert row.count("unknown") == 2
-    assert "total    >= " in plan.table() and "= >= " in plan.table()
+    assert "total    >= " in table_of(plan) and "= >= " in table_of(plan)
 
 
 @pytest.mark.skipif("ligo" not in OPERATORS, reason="not there yet")
@@ -184,7 +185,7 @@ def test_ligo_learns_in_a_stage_of_its_own():
     assert (maps.num_iters, maps.batch_size) == (7, 32)
     assert maps.flops == 7 * (32 * target.flops_per_sample + maps.flops_per_iteration)
     assert plan.flops == first.flops + maps.flops + target.flops
-    assert "7 steps" in plan.table()
+    assert "7 steps" in table_of(plan)
     stages = prepare(cfg, plan)
     learning = stages[1].cfg
     assert learning.model.type == "rbdc_mm.LiGOClassifier"
@@ -367,7 +368,7 @@ def test_parents_that_share_a_seed_start_alike_and_see_other_orders(digits, tmp_
     cfg = tiny_protocol(digits, tmp_path, share="seed", policy=policy)
     plan = make_plan(cfg)
     assert [(s.seed, s.data_seed) for s in plan.stages] == [(0, 0), (0, 1), (2, None)]
-    assert "0 (data 1)" in plan.table()
+    assert "0 (data 1)" in table_of(plan)
     first, second = prepare(cfg, plan)[:2]
     assert [one.cfg.train_dataloader.sampler.seed for one in (first, second)] == [0, 1]
     assert [one.cfg.default_hooks.epoch_seed.seed for one in (first, second)] == [0, 1]

@@ -15,6 +15,7 @@ from conftest import ROOT
 from rbdc_mm.cost import format_flops
 from rbdc_mm.models.cost_of import model_cost
 from rbdc_mm.protocol.cli import dry_run
+from rbdc_mm.protocol.plan_table import table_of
 from rbdc_mm.protocol.run import make_plan
 from rbdc_mm.report.words import METHODS
 
@@ -66,7 +67,7 @@ def test_the_headline_config_plans_as_the_paper_says():
     assert [s.arch.num_heads for s in plan.stages] == [3] * 4 + [6] * 2 + [12]
     assert {s.epochs for s in plan.stages} == {116}
     assert plan.flops / plan.scratch_flops == pytest.approx(0.70, abs=0.005)
-    table = plan.table()
+    table = table_of(plan)
     assert "0.6985 of scratch" in table
     assert [table.count(name) for name in ("DeiT-Ti", "DeiT-S", "DeiT-B")] == [4, 2, 1]
 

@@ -20,6 +20,7 @@ from rbdc_mm.hooks import provenance
 from rbdc_mm.models.cost_of import image_size_of, model_cost
 from rbdc_mm.protocol.cli import dry_run
 from rbdc_mm.protocol.launch import train
+from rbdc_mm.protocol.plan_table import table_of
 from rbdc_mm.protocol.run import make_plan, prepare
 from tiny_runs import record, tiny_config, tiny_protocol
 
@@ -111,7 +112,7 @@ def test_a_protocol_in_pure_python_has_the_stages_of_its_twin(digits, tmp_path):
     classic = tiny_protocol(digits, tmp_path / "runs")
     lazy = lazy_twin(classic, tmp_path / "lazy.py")
     assert arch_of(lazy.model) == arch_of(classic.model)
-    assert make_plan(lazy).table() == make_plan(classic).table()
+    assert table_of(make_plan(lazy)) == table_of(make_plan(classic))
     both = [prepare(cfg, make_plan(cfg)) for cfg in (lazy, classic)]
     for one, other in zip(*both, strict=True):
         assert one.identity == other.identity and one.parents == other.parents

@@ -15,6 +15,7 @@ from mmengine import DictAction
 from rbdc_mm.config import read_config
 from rbdc_mm.protocol import make_plan
 from rbdc_mm.protocol.launch import apply_options
+from rbdc_mm.protocol.plan_table import table_of
 from rbdc_mm.protocol.run import num_samples_of
 from rbdc_mm.protocol.suggest import suggest
 from rbdc_mm.report.plan_picture import save_plan_picture
@@ -56,7 +57,7 @@ def main(argv: list[str] | None = None) -> int:
         if args.suggest:
             found = suggest(cfg, num_samples_of(cfg), args.budget)
             plan = found.plan
-            print(found.rule, plan.table(), tree_text(plan), found.snippet(), sep="\n\n")
+            print(found.rule, table_of(plan), tree_text(plan), found.snippet(), sep="\n\n")
         elif "protocol" not in cfg:
             raise ValueError(
                 f"{args.config} has no protocol, thus nothing to plan: wanted a config with "
@@ -64,7 +65,7 @@ def main(argv: list[str] | None = None) -> int:
             )
         else:
             plan = make_plan(cfg)
-            print(plan.table(), tree_text(plan), sep="\n\n")
+            print(table_of(plan), tree_text(plan), sep="\n\n")
         if args.png:
             print(f"\npicture: {save_plan_picture(plan, args.png)}")
     except (ValueError, FileNotFoundError) as error:

@@ -23,6 +23,7 @@ from rbdc_mm.protocol.dry_run import (
     missing_data,
 )
 from rbdc_mm.protocol.launch import apply_options, train
+from rbdc_mm.protocol.plan_table import table_of
 from rbdc_mm.protocol.run import make_plan, prepare, run_protocol
 from rbdc_mm.records import RECORD
 
@@ -87,7 +88,7 @@ def dry_run(cfg: Config) -> None:
             print(f"still needed: {line}")
         return
     plan = make_plan(cfg)
-    print(plan.table())
+    print(table_of(plan))
     print()
     for one in prepare(cfg, plan):
         if one.stage.kind == "train":

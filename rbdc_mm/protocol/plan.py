@@ -8,7 +8,6 @@ from typing import Any, Literal
 
 from rbdc_mm.arch import Arch
 from rbdc_mm.protocol.distillation import Distillation
-from rbdc_mm.protocol.plan_table import table_of
 
 TARGET = "target"
 
@@ -177,7 +176,3 @@ class Plan:
     def model(self, name: str) -> Stage | SourceFile:
         """The stage or the given checkpoint of that name."""
         return self.file(name) or self.stage(name)
-
-    def table(self) -> str:
-        """The plan as text: a line per stage, then the totals."""
-        return table_of(self)

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from rbdc_mm.arch import Arch, ResNetArch
 from rbdc_mm.cost import format_flops
-
-if TYPE_CHECKING:
-    from rbdc_mm.protocol.plan import Plan, SourceFile, Stage
+from rbdc_mm.protocol.plan import Plan, SourceFile, Stage
 
 _HEAD = ("stage", "model", "params (M)", "epochs", "GFLOPs/sample", "PFLOPs", "share", "seed")
 

@@ -21,6 +21,7 @@ from rbdc_mm.protocol.catalog import protocol_of
 from rbdc_mm.protocol.dry_run import check_growth
 from rbdc_mm.protocol.launch import init_distributed, train
 from rbdc_mm.protocol.plan import Plan, Stage
+from rbdc_mm.protocol.plan_table import table_of
 from rbdc_mm.protocol.stage_config import stage_config
 from rbdc_mm.protocol.store import check_claim, is_finished
 from rbdc_mm.registry import RUNNERS
@@ -116,7 +117,7 @@ def run_protocol(cfg: Config, *, only: str | None = None) -> None:
     if only is not None:
         todo = _only(plan.stage(only), prepared, todo)
     barrier()  # no rank may look at what is finished after another has begun to work
-    _say(plan.table())
+    _say(table_of(plan))
     _say(f"{len(prepared) - len(todo)} of {len(prepared)} stages need no run")
     for number, (one, eta) in enumerate(zip(todo, _time_left(todo), strict=False), 1):
         s = one.stage
