@@ -68,6 +68,8 @@ def read_record(path: Path) -> tuple[dict[str, Any], Ledger]:
         wrong.append("ops")
     if wrong:
         raise ValueError(f"missing, or of a wrong type: {', '.join(wrong)}")
+    if record["stage"] is not None and not isinstance(record["stage"].get("name"), str):
+        raise ValueError(f"stage has no name: {record['stage']!r}")
     for step, metrics in record["history"].items():
         if not step.isdecimal() or not isinstance(metrics, dict):
             raise ValueError(f"history[{step!r}] is not the metrics of an epoch or iteration")
