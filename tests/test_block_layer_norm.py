@@ -15,7 +15,7 @@ def random_norm(blocks) -> BlockLayerNorm:
     norm = BlockLayerNorm(sum(blocks), blocks).double()
     generator = torch.Generator().manual_seed(0)
     for parameter in norm.parameters():
-        nn.init.normal_(parameter, generator=generator)
+        parameter.data.normal_(generator=generator)
     return norm
 
 
