@@ -80,18 +80,21 @@ def eps_reasons(target: Arch, parents: Sequence[Arch], factor: float = 1.0) -> l
 
 def _norm_reasons(target: Arch, parents: Sequence[Arch], maps: Sequence[ParentMaps]) -> list[str]:
     """One for each kind of normalisation that does not commute with the maps."""
-    reasons = []
+    reasons, seen = [], set()
     tables = [parent.rules() for parent in parents]
     for key, rule in target.rules().items():
         if rule.kind != "norm" or rule.over == "batch":
             continue
-        space = rule.axes[0].space
-        if rule.over is None:
-            reasons.append(f"nobody says what the normalisation of {space} is over ({key})")
+        space, blocks = rule.axes[0].space, tuple(table[key].blocks for table in tables)
+        kind = (space, rule.over, rule.blocks, blocks)
+        if kind in seen:  # as in the block before
             continue
-        blocks = [table[key].blocks for table in tables]
-        reasons += _layer_norm_reasons(space, rule.blocks, target, parents, blocks, maps)
-    return list(dict.fromkeys(reasons))
+        seen.add(kind)
+        if rule.over is None:
+            reasons.append(f"nobody says what the normalisation of {space} is over ({key}, ...)")
+        else:
+            reasons += _layer_norm_reasons(space, rule.blocks, target, parents, blocks, maps)
+    return reasons
 
 
 def _layer_norm_reasons(

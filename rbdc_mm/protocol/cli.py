@@ -90,12 +90,13 @@ def dry_run(cfg: Config) -> None:
     plan = make_plan(cfg)
     print(table_of(plan))
     print()
-    for one in prepare(cfg, plan):
+    stages = prepare(cfg, plan)
+    for one in stages:
         if one.stage.kind == "train":
             check_stage_model(one.cfg, f"stage {one.stage.name}")
         check_config(one.cfg)
         print(f"dry run: stage {one.stage.name} builds")
-    for line in missing_data(prepare(cfg, plan)[0].cfg):
+    for line in missing_data(stages[0].cfg):
         print(f"still needed: {line}")
     check_growth(plan)
     kinds = {stage.operator for stage in plan.stages} - {None}
