@@ -67,10 +67,9 @@ def digest(state: Mapping[str, Tensor]) -> str:
 def _grown(case: str) -> dict[str, Tensor]:
     name, source, target, options, _ = TABLE[case]
     operator = OPERATORS[name]
-    if operator.needs_init:
-        options = {**options, "init": filled(build_classifier(target), 2)}
+    init = filled(build_classifier(target), 2)
     state = filled(build_classifier(source), 1)
-    return operator.apply(arch_of(target), [arch_of(source)], [state], ["a.pth"], **options)
+    return operator.apply(arch_of(target), [arch_of(source)], [state], ["a.pth"], init, **options)
 
 
 def _coupled(case: str) -> dict[str, Tensor]:
@@ -79,7 +78,7 @@ def _coupled(case: str) -> dict[str, Tensor]:
     states = [filled(build_classifier(model), seed) for seed, model in enumerate(models, 1)]
     target = coupled_arch(arches, names, options.get("norm", "layer"))
     assert arch_of(model_with_arch(models[0], target)) == target
-    return couple(target, arches, states, names, **options)
+    return couple.apply(target, arches, states, names, **options)
 
 
 GROWTHS: dict[str, Callable[[], dict[str, Tensor]]] = {

@@ -15,6 +15,14 @@ def resnet(base_channels: int = 4, depth: int = 18) -> dict:
     return resnet_model(depth=depth, base_channels=base_channels)
 
 
+def resnet50_inner(base_channels: int) -> dict:
+    """A ResNet-101 whose stages are as wide as those of a ResNet-50 of 4 base channels."""
+    model = resnet_model(depth=101, base_channels=base_channels)
+    model["backbone"] |= dict(stem_channels=4, expansion=16 // base_channels)
+    model["head"]["in_channels"] = 128
+    return model
+
+
 # name -> operator, source, target, options, is it exact
 TABLE = {
     "embed-vit": ("embed", vit(), vit(embed_dims=32, num_heads=4), {}, False),
@@ -62,5 +70,9 @@ TABLE = {
         "ligo", vit(), vit(embed_dims=24, num_heads=3, num_layers=5), {}, False,
     ),
     "lemon-resnet": ("lemon", resnet(), resnet(6), {}, True),
+    "lemon-resnet-deep": ("lemon", resnet(), resnet(6, depth=34), {}, True),
+    "lemon-resnet50-inner": (  # as LEMON's code does: wider inside, stages as they were
+        "lemon", resnet(depth=50), resnet50_inner(8), {}, True,
+    ),
     "lemon-resnet50": ("lemon", resnet(depth=50), resnet(6, depth=50), {}, True),
 }  # fmt: skip

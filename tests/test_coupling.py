@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -11,8 +13,7 @@ from rbdc_mm.checkpoint.arch_of import arch_of, model_with_arch
 from rbdc_mm.checkpoint.classifiers import logits
 from rbdc_mm.growth import couple, coupled_arch
 from rbdc_mm.growth.calibrate import norm_scales
-from rbdc_mm.growth.couple import coupling_maps
-from rbdc_mm.growth.exactness import derive
+from rbdc_mm.growth.exactness import judge
 
 
 def make_parents(models):
@@ -26,7 +27,9 @@ def coupled_model(models, parents, norm="layer", **options):
     arches = [arch_of(model) for model in models]
     names = [f"parent{n}" for n in range(len(models))]
     target = coupled_arch(arches, names, norm)
-    state = couple(target, arches, [p.state_dict() for p in parents], names, norm=norm, **options)
+    state = couple.apply(
+        target, arches, [p.state_dict() for p in parents], names, norm=norm, **options
+    )
     model = build_classifier(model_with_arch(models[0], target)).double().eval()
     model.load_state_dict(state, strict=True)
     return model
@@ -100,7 +103,7 @@ def test_layer_norm_coupling_is_only_approximate():
 @pytest.mark.parametrize("setting", VIT_SETTINGS)
 @torch.no_grad()
 def test_center_changes_no_parent(setting):
-    from rbdc_mm.growth.center import center_residual
+    from rbdc_mm.growth.center import center_stream
 
     model = vit_model(**VIT_SETTINGS[setting])
     (parent,) = make_parents([model])
@@ -108,7 +111,7 @@ def test_center_changes_no_parent(setting):
         parent = parent.to(dtype)
         x = images().to(dtype)
         before = logits(parent, x)
-        state = center_residual(arch_of(model), parent.state_dict())
+        state = center_stream(arch_of(model), parent.state_dict())
         centred = build_classifier(model).to(dtype).eval()
         centred.load_state_dict(state, strict=True)
         assert float((logits(centred, x) - before).abs().max()) < bound
@@ -175,7 +178,7 @@ def test_exactness_is_derived_from_the_maps():
     for arch, norm, exact in ((layer, "layer", False), (layer, "block", True),
                               (resnet, "layer", True)):  # fmt: skip
         target = coupled_arch([arch, arch], "ab", norm)
-        found = derive(target, [arch, arch], coupling_maps(target, [arch, arch]))
+        found = judge(couple(target, [arch, arch], norm=norm), target, [arch, arch])
         assert found.exact is exact
         assert found.weights == (0.5, 0.5)
         assert ("LayerNorm" in str(found)) is not exact
@@ -184,8 +187,10 @@ def test_exactness_is_derived_from_the_maps():
 def test_exactness_notices_wrong_maps():
     arch = arch_of(resnet_model(18))
     target = coupled_arch([arch, arch], "ab")
-    first, _second = coupling_maps(target, [arch, arch])
-    assert not derive(target, [arch, arch], [first, first]).exact  # both on one block
+    growth = couple(target, [arch, arch])
+    assert judge(growth, target, [arch, arch]).exact
+    both = tuple(replace(growth.parts[0], parent=n) for n in range(2))  # on one block
+    assert not judge(replace(growth, parts=both), target, [arch, arch]).exact
 
 
 @pytest.mark.parametrize(
@@ -211,17 +216,17 @@ def test_other_bad_input():
         coupled_arch([vit, resnet], ["a", "b"])
     with pytest.raises(ValueError, match="two or more parents, got 1"):
         coupled_arch([vit], ["a"])
-    with pytest.raises(ValueError, match="norm='block' is for LayerNorm"):
+    with pytest.raises(ValueError, match="norm='block' is for families whose LayerNorm"):
         coupled_arch([resnet, resnet], ["a", "b"], "block")
     with pytest.raises(ValueError, match="mode='paper' couples plainly"):
-        couple(coupled_arch([vit, vit], "ab"), [vit, vit], [{}, {}], ["a", "b"], center=True)
+        couple.apply(coupled_arch([vit, vit], "ab"), [vit, vit], [{}, {}], ["a", "b"], center=True)
     with pytest.raises(ValueError, match="unknown mode 'papr'"):
-        couple(coupled_arch([vit, vit], "ab"), [vit, vit], [{}, {}], ["a", "b"], mode="papr")
+        couple.apply(coupled_arch([vit, vit], "ab"), [vit, vit], [{}, {}], ["a", "b"], mode="papr")
     with pytest.raises(ValueError, match=r"layer scale .* is zero in 1 of 32 channels"):
         model = vit_model(layer_scale_init_value=0.1)
         state = build_classifier(model).state_dict()
         state["backbone.layers.0.attn.gamma1.weight"][3] = 0
-        couple(
+        couple.apply(
             coupled_arch([arch_of(model)] * 2, "ab"),
             [arch_of(model)] * 2,
             [state, state],

@@ -149,11 +149,11 @@ def test_constants_must_agree_and_are_not_added():
     arch = Indexed(**vars(arch_of(vit())))
     states = [{k: torch.ones(shape) for k, shape in shapes_of(arch).items()} for _ in range(2)]
     target = coupled_arch([arch, arch], ["a.pth", "b.pth"])
-    grown = couple(target, [arch, arch], states, ["a.pth", "b.pth"])
+    grown = couple.apply(target, [arch, arch], states, ["a.pth", "b.pth"])
     assert torch.equal(grown["backbone.index"], torch.ones(3))
     states[1]["backbone.index"] = torch.zeros(3)
     with pytest.raises(ValueError, match=r"a.pth and b.pth differ in 'backbone.index'.*constant"):
-        couple(target, [arch, arch], states, ["a.pth", "b.pth"])
+        couple.apply(target, [arch, arch], states, ["a.pth", "b.pth"])
 
 
 # --- through files -------------------------------------------------------------------------------

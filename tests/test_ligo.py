@@ -57,7 +57,7 @@ def test_starts_as_the_source(more):
     small = randomise(build_classifier(vit_model(**SMALL, **more)), 1).double().eval()
     large = build_classifier(larger(WIDE, **more)).double().eval()
     arches = arch_of(larger(WIDE, **more)), arch_of(vit_model(**SMALL, **more))
-    state = ligo(arches[0], arches[1:], [small.state_dict()], ["a"], noise=0)
+    state = ligo.apply(arches[0], arches[1:], [small.state_dict()], ["a"], noise=0)
     large.load_state_dict(state, strict=True)
     with torch.no_grad():
         wanted, got = (logits(model, images(torch.float64)) for model in (small, large))
@@ -72,7 +72,7 @@ def test_gradient_reaches_every_map_and_flops_are_the_formula(size, more):
     target, source = arch_of(larger(size, **more)), arch_of(vit_model(**SMALL, **more))
     maps = {k: v.requires_grad_() for k, v in ligo_maps(target, source).items()}
     with trace_flops() as trace:
-        state = ligo(target, [source], [small.state_dict()], ["a"], learned=maps)
+        state = ligo.apply(target, [source], [small.state_dict()], ["a"], learned=maps)
         generator = torch.Generator().manual_seed(0)
         sum(
             (v * torch.randn(v.shape, generator=generator)).sum() for v in state.values()
@@ -87,9 +87,9 @@ def test_depth_mixes_layers_by_module():
     target, source = (arch_of(vit_model(**size)) for size in (dict(SMALL, num_layers=3), SMALL))
     state = randomise(build_classifier(vit_model(**SMALL)), 1).state_dict()
     maps = ligo_maps(target, source, noise=0)
-    assert torch.equal(maps["depth.fc1"], torch.eye(2)[[0, 1, 0]])
-    maps["depth.k"] = torch.tensor([[1.0, 0.0], [0.25, 0.75], [0.0, 1.0]])
-    grown = ligo(target, [source], [state], ["a"], learned=maps)
+    assert torch.equal(maps["depth.ffn_layers_0_0"], torch.eye(2)[[0, 1, 0]])
+    maps["depth.attn_qkv_1"] = torch.tensor([[1.0, 0.0], [0.25, 0.75], [0.0, 1.0]])
+    grown = ligo.apply(target, [source], [state], ["a"], learned=maps)
     key = "backbone.layers.{}.attn.qkv.weight"
     (q0, k0, v0), (q1, k1, v1) = (state[key.format(n)].chunk(3) for n in range(2))
     wanted = torch.cat([q1, 0.25 * k0 + 0.75 * k1, v1])
@@ -123,7 +123,7 @@ def test_model_holds_the_maps_alone(source, tmp_path):
     with torch.no_grad():
         assert torch.equal(model(images()), logits(plain, images()))
         assert torch.equal(averaged(images()), logits(plain, images()))
-        averaged.width["q"].mul_(2)
+        averaged.width["heads_0"].mul_(2)
         assert torch.equal(model(images()), logits(plain, images()))
     assert model.train().flops_per_iteration > 0 and model._network[0].training is False
     with torch.autocast("cpu", torch.bfloat16):
@@ -167,11 +167,11 @@ def test_bad_input_is_one_error(source, tmp_path):
     maps = ligo_maps(arch_of(vit_model(**DEEP)), arch_of(small))
     state = build_classifier(small).state_dict()
     with pytest.raises(
-        ValueError, match=r"depth.fc1: \(5, 2\) \(wanted \(2, 2\)\).*learn them with"
+        ValueError, match=r"depth.ffn_layers_0_0: \(5, 2\) \(wanted \(2, 2\)\).*learn them with"
     ):
-        ligo(arch_of(wide), [arch_of(small)], [state], ["a.pth"], learned=maps)
+        ligo.apply(arch_of(wide), [arch_of(small)], [state], ["a.pth"], learned=maps)
     with pytest.raises(ValueError, match=r"backbone.pos_embed: .* \(wanted none\)"):
-        ligo(arch_of(wide), [arch_of(small)], [state], ["a.pth"], learned=state)
+        ligo.apply(arch_of(wide), [arch_of(small)], [state], ["a.pth"], learned=state)
 
 
 def widened(model: Any) -> dict:
@@ -269,7 +269,9 @@ def test_protocol(digits, tmp_path, monkeypatch):
     learned = final["operator-1"]["state_dict"]
     assert all(torch.equal(learned[k], v) for k, v in maps.items())
     arches = arch_of(cfg.model), plan.stages[0].arch
-    wanted = ligo(*arches[:1], arches[1:], [final["source-0"]["state_dict"]], ["a"], learned=maps)
+    wanted = ligo.apply(
+        *arches[:1], arches[1:], [final["source-0"]["state_dict"]], ["a"], learned=maps
+    )
     grown = load_file(tmp_path / "work" / "target" / "grown.pth")["state_dict"]
     assert all(torch.equal(grown[k], v) for k, v in wanted.items())
 
@@ -277,7 +279,7 @@ def test_protocol(digits, tmp_path, monkeypatch):
 def test_a_resnet_is_one_error_before_anything(digits, tmp_path):
     cfg = tiny_config(digits, tmp_path, twin="resnet18")
     cfg.protocol = dict(type="Grow", sources=[dict(base_channels=4)], operator="ligo")
-    with pytest.raises(ValueError, match="ligo is defined for transformers: for a ResNet use"):
+    with pytest.raises(ValueError, match="ligo wants stages whose blocks are all alike"):
         make_plan(cfg)
 
 

@@ -1,23 +1,29 @@
-"""What a network is made of: spaces, axes, rule tables. Imports nothing but the standard library.
+"""What a network is made of: spaces, axes, rules; one file for each family of networks.
 
-``ARCHS`` maps the backbone types of mmpretrain to their tables.
+Imports nothing but the standard library. ``ARCHS`` maps the types of mmpretrain's backbones to
+their families.
 """
 
 from rbdc_mm.arch.axes import Axis, Rule, Space
-from rbdc_mm.arch.resnet import ResNetArch
-from rbdc_mm.arch.resolve import Arch, axis_size, resolve, shapes_of
-from rbdc_mm.arch.vit import ViTArch
+from rbdc_mm.arch.family import Arch
+from rbdc_mm.arch.resnet import ResNetArch, ResNetCIFARArch
+from rbdc_mm.arch.resolve import axis_size, resolve, shapes_of
+from rbdc_mm.arch.vit import DistilledViTArch, ViTArch
 from rbdc_mm.names import Catalog
 
-ARCHS: Catalog[type] = Catalog("architecture")
+ARCHS: Catalog[type[Arch]] = Catalog("architecture")
 ARCHS.register("VisionTransformer")(ViTArch)
+ARCHS.register("DistilledVisionTransformer")(DistilledViTArch)
 ARCHS.register("ResNet")(ResNetArch)
+ARCHS.register("ResNet_CIFAR")(ResNetCIFARArch)
 
 __all__ = [
     "ARCHS",
     "Arch",
     "Axis",
+    "DistilledViTArch",
     "ResNetArch",
+    "ResNetCIFARArch",
     "Rule",
     "Space",
     "ViTArch",

@@ -24,26 +24,43 @@ class Space:
         size: number of units (channels).
         unit: the indivisible group of channels, e.g. ``head_dim`` for attention heads.
         grows: whether coupling parents adds their sizes (False: all networks share it).
+        mean_free: whether all that reads it is a LayerNorm over the whole of it, position by
+            position: the mean over its channels then says nothing.
     """
 
     size: int
     unit: int = 1
     grows: bool = True
+    mean_free: bool = False
 
 
 @dataclass(frozen=True)
 class Axis:
-    """One axis of one tensor: ``pack`` stacked copies of ``space``, or a fixed ``size``."""
+    """One axis of one tensor: ``pack`` copies of ``space``, or a fixed ``size``.
+
+    Attributes:
+        role: ``out`` of the layer into the space, ``in`` from it, or ``fix``.
+        space: its name.
+        pack: copies of the space.
+        size: of a fixed axis.
+        interleaved: whether copy ``k`` of channel ``c`` stands at ``c * pack + k`` instead of at
+            ``k * space size + c``.
+        per_unit: whether there is one entry for each unit of the space (for each head, say).
+    """
 
     role: Role
     space: str | None = None
     pack: int = 1
     size: int | None = None
+    interleaved: bool = False
+    per_unit: bool = False
 
     def __str__(self) -> str:
         if self.role == "fix":
             return "fixed"
         packed = f" x {self.pack} packed" if self.pack > 1 else ""
+        packed = f"{packed} (interleaved)" if self.interleaved else packed
+        packed = f"{packed}, one for each unit" if self.per_unit else packed
         return (
             f"{'out of the layer into' if self.role == 'out' else 'in from'} {self.space}{packed}"
         )
@@ -79,9 +96,14 @@ def out(space: str, pack: int = 1) -> Axis:
     return Axis("out", space, pack)
 
 
-def inp(space: str) -> Axis:
+def inp(space: str, pack: int = 1, *, interleaved: bool = False) -> Axis:
     """An axis that reads from ``space``."""
-    return Axis("in", space)
+    return Axis("in", space, pack, interleaved=interleaved)
+
+
+def per_unit(space: str) -> Axis:
+    """An axis with one entry for each unit of ``space``."""
+    return Axis("out", space, per_unit=True)
 
 
 def fix(size: int) -> Axis:
@@ -95,10 +117,15 @@ def linear(*axes: Axis, scaled_by: str | None = None, closes: bool = False) -> R
 
 
 def norm(
-    space: str, over: Over | None = None, *, blocks: tuple[int, ...] = (), closes: bool = False
+    space: str | Axis,
+    over: Over | None = None,
+    *,
+    blocks: tuple[int, ...] = (),
+    closes: bool = False,
 ) -> Rule:
     """Gain or bias of a normalisation of ``space``; see ``Rule`` for what it is ``over``."""
-    return Rule((out(space),), "norm", closes=closes, over=over, blocks=blocks)
+    axis = out(space) if isinstance(space, str) else space
+    return Rule((axis,), "norm", closes=closes, over=over, blocks=blocks)
 
 
 def constant(*axes: Axis) -> Rule:

@@ -3,43 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Protocol
 
 from rbdc_mm.arch.axes import Axis, Rule, Space
+from rbdc_mm.arch.family import Arch
 
 _MAX_SHOWN = 5
-
-
-class Arch(Protocol):
-    """A concrete network: its widths and the rule of each of its tensors.
-
-    Attributes:
-        num_fixed_blocks: how many blocks at the start of a stage are unlike the others and stay
-            where they are when depth grows.
-    """
-
-    num_fixed_blocks: ClassVar[int]
-
-    def spaces(self) -> dict[str, Space]:
-        """Every named width of this network."""
-
-    def rules(self) -> dict[str, Rule]:
-        """State-dict key -> rule, exactly one for every tensor, buffers included."""
-
-    def settings(self) -> dict[str, Any]:
-        """Whatever changes the function without a tensor: name in the config -> value.
-
-        ``norm_eps`` is the one that may differ: growth is then not exact. All others must agree.
-        """
-
-    def block_prefixes(self) -> tuple[tuple[str, ...], ...]:
-        """How the keys of each block begin, stage by stage."""
-
-    def as_deep_as(self, other: Arch) -> Arch:
-        """The same widths with the depth of ``other``, which is of the same family."""
-
-    def backbone_only(self) -> Arch:
-        """The same network without its classifier."""
 
 
 def axis_size(axis: Axis, spaces: Mapping[str, Space]) -> int:
@@ -48,7 +16,8 @@ def axis_size(axis: Axis, spaces: Mapping[str, Space]) -> int:
         assert axis.size is not None
         return axis.size
     assert axis.space is not None
-    return axis.pack * spaces[axis.space].size
+    space = spaces[axis.space]
+    return space.size // space.unit if axis.per_unit else axis.pack * space.size
 
 
 def shapes_of(arch: Arch) -> dict[str, tuple[int, ...]]:

@@ -1,18 +1,49 @@
-"""mmpretrain's VisionTransformer (the DeiT family and any ``arch`` dict) as a rule table."""
+"""mmpretrain's VisionTransformer (the DeiT family and any ``arch`` dict), and the distilled one."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-from rbdc_mm.arch.axes import Axis, Rule, Space, expand, fix, gain, inp, linear, norm, out
+from rbdc_mm.arch.axes import Rule, Space, expand, fix, gain, inp, linear, norm, out
+from rbdc_mm.arch.family import (
+    Arch,
+    Config,
+    as_pair,
+    depth,
+    from_zoo,
+    norm_of,
+    refuse,
+    setting,
+    width,
+)
+from rbdc_mm.arch.layers import both, dense
 
-# (embed_dims, num_heads, num_layers); Touvron et al., arXiv 2012.12877, Table 1
-_DEIT = {(192, 3, 12): "DeiT-Ti", (384, 6, 12): "DeiT-S", (768, 12, 12): "DeiT-B"}
+# Touvron et al., arXiv 2012.12877, Table 1; Dosovitskiy et al., arXiv 2010.11929, Table 1
+_LABELS = {
+    (192, 3, 12, 768): "DeiT-Ti", (384, 6, 12, 1536): "DeiT-S", (768, 12, 12, 3072): "DeiT-B",
+    (1024, 16, 24, 4096): "ViT-L", (1280, 16, 32, 5120): "ViT-H",
+}  # fmt: skip
+_SIZES = ("embed_dims", "num_layers", "num_heads", "feedforward_channels")
+_ZOO = {
+    "deit-tiny deit-t": (192, 12, 3, 768),
+    "deit-small deit-s dinov2-s dinov2-small": (384, 12, 6, 1536),
+    "deit-base deit-b base b": (768, 12, 12, 3072),
+    "small s": (768, 8, 8, 2304),
+    "large l": (1024, 24, 16, 4096),
+    "huge h": (1280, 32, 16, 5120),
+    "eva-giant eva-g": (1408, 40, 16, 6144),
+    "dinov2-giant dinov2-g": (1536, 40, 24, 6144),
+}
+# Settings that change tensors in ways the rules do not describe: name -> the value they describe.
+_DESCRIBED = {"pre_norm": False, "layer_cfgs": {}, "patch_cfg": {}}
+_LEAST_HEADS = 3  # DeiT-Ti's, the smallest of its family
+_DEEP = 12  # layers beyond which a smaller model is half as deep
 
 
 @dataclass(frozen=True)
-class ViTArch:
+class ViTArch(Arch):
     """Everything that decides the names and shapes of a VisionTransformer's tensors.
 
     Attributes:
@@ -20,8 +51,9 @@ class ViTArch:
         num_layers: depth.
         num_heads: attention heads; ``embed_dims / num_heads`` is the indivisible ``head_dim``.
         feedforward_channels: hidden width of the FFN.
-        img_size: (height, width) of the pretraining images, in pixels.
-        patch_size: side of a patch, in pixels.
+        img_size: (height, width) of the pretraining images, in pixels: as many patches in another
+            grid are other places.
+        patch_size: side of a patch, in pixels; images are padded to whole patches.
         in_channels: channels of the image.
         with_cls_token: whether a class token stands before the patch tokens.
         qkv_bias: whether q, k and v have a bias.
@@ -35,13 +67,22 @@ class ViTArch:
         norm_eps: what every LayerNorm adds to the variance.
     """
 
-    num_fixed_blocks: ClassVar[int] = 0
+    head: ClassVar[str] = "VisionTransformerClsHead"
+    zoo = {
+        name: dict(zip(_SIZES, sizes, strict=True))
+        for names, sizes in _ZOO.items()
+        for name in names.split()
+    }
+    smaller_by: ClassVar[str] = (
+        f"whole heads fewer (at least {_LEAST_HEADS}), half as deep where there are over {_DEEP} "
+        "layers"
+    )
 
-    embed_dims: int
-    num_layers: int
-    num_heads: int
-    feedforward_channels: int
-    img_size: tuple[int, int] = (224, 224)
+    embed_dims: int = width()
+    num_layers: int = depth()
+    num_heads: int = width(ordered=False)
+    feedforward_channels: int = width()
+    img_size: tuple[int, int] = setting((224, 224))
     patch_size: int = 16
     in_channels: int = 3
     with_cls_token: bool = True
@@ -50,9 +91,9 @@ class ViTArch:
     pooled_norm: bool = False
     layer_scale: bool = False
     num_classes: int | None = None
-    hidden_dim: int | None = None
+    hidden_dim: int | None = width(None, ordered=False)
     norm_blocks: tuple[int, ...] = ()
-    norm_eps: float = 1e-6
+    norm_eps: float = setting(1e-6)
 
     def __post_init__(self) -> None:
         if self.embed_dims % self.num_heads:
@@ -66,29 +107,27 @@ class ViTArch:
             )
 
     @property
-    def family(self) -> str:
-        """``DeiT-Ti``, ``DeiT-S`` or ``DeiT-B`` where the sizes are theirs, else ``ViT``."""
-        sizes = self.embed_dims, self.num_heads, self.num_layers
-        plain = self.patch_size == 16 and self.feedforward_channels == 4 * self.embed_dims
-        return _DEIT.get(sizes, "ViT") if plain and not self.norm_blocks else "ViT"
+    def feature_channels(self) -> int:
+        """The embedding's."""
+        return self.embed_dims
 
     @property
-    def head_dim(self) -> int:
-        """Channels of one attention head."""
-        return self.embed_dims // self.num_heads
+    def pre_logits_channels(self) -> int:
+        """The hidden layer's, where there is one."""
+        return self.hidden_dim or self.embed_dims
 
     @property
     def num_tokens(self) -> int:
         """Patch tokens plus the class token."""
-        height, width = self.img_size
-        patches = (height // self.patch_size) * (width // self.patch_size)
-        return patches + self.with_cls_token
+        height, width = (-(-side // self.patch_size) for side in self.img_size)
+        return height * width + self.with_cls_token
 
     def spaces(self) -> dict[str, Space]:
         """residual, heads, ffn, image, and the classifier's widths."""
+        mean_free = self.final_norm and not self.norm_blocks
         spaces = {
-            "residual": Space(self.embed_dims),
-            "heads": Space(self.embed_dims, unit=self.head_dim),
+            "residual": Space(self.embed_dims, mean_free=mean_free),
+            "heads": Space(self.embed_dims, unit=self.embed_dims // self.num_heads),
             "ffn": Space(self.feedforward_channels),
             "image": Space(self.in_channels, grows=False),
         }
@@ -100,20 +139,16 @@ class ViTArch:
 
     def rules(self) -> dict[str, Rule]:
         """The rule of every tensor of an ImageClassifier with this backbone."""
-        fixed, patch = fix(1), fix(self.patch_size)
+        patches = "backbone.patch_embed.projection"
         table = {
-            "backbone.pos_embed": linear(fixed, fix(self.num_tokens), out("residual")),
-            "backbone.patch_embed.projection.weight": linear(
-                out("residual"), inp("image"), patch, patch
-            ),
-            "backbone.patch_embed.projection.bias": linear(out("residual")),
+            "backbone.pos_embed": linear(fix(1), fix(self.num_tokens), out("residual")),
+            **dense(patches, out("residual"), inp("image"), kernel=self.patch_size),
         }
         if self.with_cls_token:
-            table["backbone.cls_token"] = linear(fixed, fixed, out("residual"))
-        if self.final_norm:
-            table |= _both("backbone.ln1", self._norm())
-        if self.pooled_norm:
-            table |= _both("backbone.ln2", self._norm())
+            table["backbone.cls_token"] = linear(fix(1), fix(1), out("residual"))
+        last_norms = {"ln1": self.final_norm, "ln2": self.pooled_norm}
+        for name in (name for name, there in last_norms.items() if there):
+            table |= both(f"backbone.{name}", self._norm())
         layers = expand(self._layer_table(), ({"i": i} for i in range(self.num_layers)))
         return table | layers | self._head_table()
 
@@ -121,19 +156,17 @@ class ViTArch:
         return norm("residual", "layer", blocks=self.norm_blocks)
 
     def _layer_table(self) -> dict[str, Rule]:
-        layer = "backbone.layers.{i}."
-        gamma1 = layer + "attn.gamma1.weight" if self.layer_scale else None
-        gamma2 = layer + "ffn.gamma2.weight" if self.layer_scale else None
+        p = "backbone.layers.{i}."
+        gamma1 = p + "attn.gamma1.weight" if self.layer_scale else None
+        gamma2 = p + "ffn.gamma2.weight" if self.layer_scale else None
         table = {
-            **_both(layer + "ln1", self._norm()),
-            **_both(layer + "ln2", self._norm()),
-            **_dense(layer + "attn.qkv", out("heads", pack=3), inp("residual")),
-            **_dense(layer + "attn.proj", out("residual"), inp("heads"), gamma1, closes=True),
-            **_dense(layer + "ffn.layers.0.0", out("ffn"), inp("residual")),
-            **_dense(layer + "ffn.layers.1", out("residual"), inp("ffn"), gamma2, closes=True),
+            **both(p + "ln1", self._norm()),
+            **both(p + "ln2", self._norm()),
+            **dense(p + "attn.qkv", out("heads", pack=3), inp("residual"), bias=self.qkv_bias),
+            **dense(p + "attn.proj", out("residual"), inp("heads"), scaled_by=gamma1, closes=True),
+            **dense(p + "ffn.layers.0.0", out("ffn"), inp("residual")),
+            **dense(p + "ffn.layers.1", out("residual"), inp("ffn"), scaled_by=gamma2, closes=True),
         }
-        if not self.qkv_bias:
-            del table[layer + "attn.qkv.bias"]
         if gamma1 and gamma2:
             table |= {gamma1: gain("residual"), gamma2: gain("residual")}
         return table
@@ -142,36 +175,150 @@ class ViTArch:
         if self.num_classes is None:
             return {}
         features = "residual" if self.hidden_dim is None else "hidden"
-        table = _dense("head.layers.head", out("classes"), inp(features))
+        table = dense("head.layers.head", out("classes"), inp(features))
         if self.hidden_dim is not None:
-            table |= _dense("head.layers.pre_logits", out("hidden"), inp("residual"))
+            table |= dense("head.layers.pre_logits", out("hidden"), inp("residual"))
         return table
-
-    def settings(self) -> dict[str, Any]:
-        """The image's sides: as many patches in another grid are other places."""
-        return {"img_size": self.img_size, "norm_eps": self.norm_eps}
 
     def block_prefixes(self) -> tuple[tuple[str, ...], ...]:
         """How the keys of each layer begin, in one stage."""
         return (tuple(f"backbone.layers.{i}." for i in range(self.num_layers)),)
 
-    def as_deep_as(self, other: ViTArch) -> ViTArch:
-        """The same widths with the depth of ``other``."""
-        return replace(self, num_layers=other.num_layers)
+    @classmethod
+    def from_config(cls, backbone: Config) -> ViTArch:
+        """Reads mmpretrain's config, or that of our backbone which is coupled with block norms."""
+        refuse(backbone, _DESCRIBED)
+        sizes = backbone.get("arch", "base")
+        sizes = from_zoo(cls, sizes) if isinstance(sizes, str) else sizes
+        return cls(
+            **{name: sizes[name] for name in _SIZES},
+            img_size=as_pair(backbone.get("img_size", 224)),
+            patch_size=backbone.get("patch_size", 16),
+            in_channels=backbone.get("in_channels", 3),
+            with_cls_token=backbone.get("with_cls_token", True),
+            qkv_bias=backbone.get("qkv_bias", True),
+            final_norm=backbone.get("final_norm", True),
+            pooled_norm=backbone.get("out_type") == "avg_featmap",
+            layer_scale=backbone.get("layer_scale_init_value", 0.0) > 0,
+            norm_blocks=_norm_blocks(backbone, sizes["embed_dims"]),
+            norm_eps=norm_of(backbone, ("LN", "BlockLayerNorm"), 1e-6),
+        )
+
+    def with_head(self, head: Config) -> Arch:
+        """See ``Arch``; with the head's hidden layer."""
+        return replace(super().with_head(head), hidden_dim=head.get("hidden_dim"))
 
     def backbone_only(self) -> ViTArch:
         """The same backbone without a classifier."""
         return replace(self, num_classes=None, hidden_dim=None)
 
+    def to_config(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """``arch`` and ``norm_cfg`` of the backbone, ``in_channels`` of the head."""
+        norm_cfg = dict(type="LN", eps=self.norm_eps)
+        if self.norm_blocks:
+            norm_cfg = dict(type="rbdc_mm.BlockLayerNorm", blocks=list(self.norm_blocks),
+                            eps=self.norm_eps)  # fmt: skip
+        arch = {name: getattr(self, name) for name in _SIZES}
+        hidden = {} if self.hidden_dim is None else dict(hidden_dim=self.hidden_dim)
+        return dict(arch=arch, norm_cfg=norm_cfg), dict(in_channels=self.embed_dims, **hidden)
 
-def _both(module: str, rule: Rule) -> dict[str, Rule]:
-    return {f"{module}.weight": rule, f"{module}.bias": rule}
+    def label(self) -> str:
+        """``DeiT-S`` where the sizes are published, else ``ViT 64x6`` (width, layers)."""
+        sizes = self.embed_dims, self.num_heads, self.num_layers, self.feedforward_channels
+        plain = self.patch_size == 16 and not self.norm_blocks
+        return (_LABELS if plain else {}).get(sizes, f"ViT {self.embed_dims}x{self.num_layers}")
+
+    def words(self) -> tuple[str, str]:
+        """``('DeiT-Ti', '192 wide, 3 heads')``."""
+        heads = "1 head" if self.num_heads == 1 else f"{self.num_heads} heads"
+        return self.label(), f"{self.embed_dims} wide, {heads}"
+
+    def coupled(self, parents: Sequence[Arch], norm: str = "layer") -> Arch:
+        """See ``Arch``; block norms are those of the parents side by side."""
+        coupled = super().coupled(parents)
+        if norm == "layer":
+            return coupled
+        blocks = (p.norm_blocks or (p.embed_dims,) for p in parents)
+        return replace(coupled, norm_blocks=sum(blocks, ()))
+
+    def with_plain_norms(self) -> ViTArch:
+        """The same network with LayerNorms over all channels."""
+        return replace(self, norm_blocks=())
+
+    def resized(self, size: str | Config) -> Arch:
+        """See ``Arch``; a dict names all sizes, and the head's hidden layer keeps its ratio."""
+        if not isinstance(size, str) and set(size) != set(_SIZES):
+            raise ValueError(
+                f"{size!r} is no size of a ViT: wanted mmpretrain's name of one, or a dict of "
+                f"{_SIZES}"
+            )
+        arch = super(ViTArch, self.with_plain_norms()).resized(size)
+        if self.hidden_dim is None:
+            return arch
+        hidden, rest = divmod(self.hidden_dim * arch.embed_dims, self.embed_dims)
+        if rest:
+            raise ValueError(
+                f"{size!r}: the head's hidden_dim={self.hidden_dim} does not shrink in the ratio "
+                f"{arch.embed_dims}:{self.embed_dims}"
+            )
+        return replace(arch, hidden_dim=hidden)
+
+    def size_within(self, target: Arch) -> str | dict[str, Any]:
+        """See ``Arch``; a DeiT by its name, else all four sizes."""
+        names = {"DeiT-Ti": "deit-tiny", "DeiT-S": "deit-small", "DeiT-B": "deit-base"}
+        return names.get(self.label()) or {name: getattr(self, name) for name in _SIZES}
+
+    def smaller(self, target: Arch) -> Iterator[ViTArch]:
+        """Fewer whole heads, at half the depth where it is deep."""
+        layers = self.num_layers
+        if layers > _DEEP and layers % 2 == 0:
+            layers //= 2
+        for heads in range(_LEAST_HEADS, self.num_heads + (layers < self.num_layers)):
+            whole = {name: value * heads for name, value in self.widths().items()}
+            if any(size % self.num_heads for size in whole.values()):
+                continue
+            sizes = {name: size // self.num_heads for name, size in whole.items()}
+            yield replace(self, **sizes, num_layers=layers, norm_blocks=())
 
 
-def _dense(
-    module: str, o: Axis, i: Axis, scaled_by: str | None = None, *, closes: bool = False
-) -> dict[str, Rule]:
-    return {
-        f"{module}.weight": linear(o, i, scaled_by=scaled_by, closes=closes),
-        f"{module}.bias": linear(o, scaled_by=scaled_by, closes=closes),
-    }
+def _norm_blocks(backbone: Config, embed_dims: int) -> tuple[int, ...]:
+    """Blocks of a BlockLayerNorm in ``norm_cfg``, or those an RBDC backbone's ``norm`` gives."""
+    if backbone.get("norm", "layer") != "block":
+        return tuple((backbone.get("norm_cfg") or {}).get("blocks", ()))
+    if backbone.get("norm_blocks"):
+        return tuple(backbone["norm_blocks"])
+    count = len(backbone.get("parents", ()))
+    if not count or embed_dims % count:
+        raise ValueError(
+            f"norm='block' cannot cut embed_dims={embed_dims} evenly among {count} parents: "
+            "give norm_blocks=(width of each parent)"
+        )
+    return (embed_dims // count,) * count
+
+
+@dataclass(frozen=True)
+class DistilledViTArch(ViTArch):
+    """A DeiT with a distillation token and a classifier of its own for it.
+
+    mmpretrain's head averages both classifiers, in training as well.
+    """
+
+    head: ClassVar[str] = "DeiTClsHead"
+
+    @property
+    def num_tokens(self) -> int:
+        """Patch tokens plus the class and the distillation token."""
+        return super().num_tokens + 1
+
+    def rules(self) -> dict[str, Rule]:
+        """See ``Arch``."""
+        table = super().rules()
+        table["backbone.dist_token"] = linear(fix(1), fix(1), out("residual"))
+        if self.num_classes is not None:
+            features = "residual" if self.hidden_dim is None else "hidden"
+            table |= dense("head.layers.head_dist", out("classes"), inp(features))
+        return table
+
+    def label(self) -> str:
+        """``DeiT-S distilled``."""
+        return f"{super().label()} distilled"

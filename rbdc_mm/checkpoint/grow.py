@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -15,7 +14,7 @@ from mmengine import Config
 from mmengine.logging import MMLogger
 from torch import Tensor
 
-from rbdc_mm.arch import Arch, ViTArch, resolve
+from rbdc_mm.arch import Arch, resolve
 from rbdc_mm.checkpoint.arch_of import arch_of, model_with_arch, plain_model
 from rbdc_mm.checkpoint.canonical import SETTING, start_of
 from rbdc_mm.checkpoint.classifiers import (
@@ -33,6 +32,9 @@ from rbdc_mm.checkpoint.precision import in_one_precision
 from rbdc_mm.cost import Ledger, count_flops
 from rbdc_mm.growth import OPERATORS, Operator
 from rbdc_mm.growth.calibrate import norm_scales
+from rbdc_mm.growth.couple import layer_norms
+from rbdc_mm.growth.engine import grow
+from rbdc_mm.growth.exactness import judge
 
 _CALIBRATION_SEED = 0
 
@@ -99,7 +101,8 @@ def grow_checkpoint(
     _check_images(seen | {"the target": preprocessing({"model": model})})
     target = arch_of(model)
     given = {k: v for k, v in options.items() if k != "learned"}
-    exactness = chosen.exactness(target, arches, names, **options)
+    growth = chosen.growth(target, arches, names, **options)
+    exactness = judge(growth, target, arches)
     ledger = Ledger.new(f"grow-{uuid4().hex[:12]}", f"{operator} to {out}", sources)
     if calibrate and "norm_scales" not in chosen.takes:
         raise ValueError(f"calibrate={calibrate} is for 'couple': {operator!r} has no such step")
@@ -110,10 +113,10 @@ def grow_checkpoint(
                 f"got mode={options.get('mode', 'paper')!r} and norm={norm!r}"
             )
         options["norm_scales"] = _calibrate(read, arches, calibrate, options, ledger)
-    if chosen.needs_init:
-        options["init"] = initial_state(model, seed)
+        growth = chosen.growth(target, arches, names, **options)
+    init = initial_state(model, seed) if growth.needs_init else None
     states = in_one_precision([checkpoint.state_dict for checkpoint in read], names)
-    state = chosen.apply(target, arches, states, names, **options)
+    state = grow(growth, target, arches, states, names, init)
     resolve(target, {key: value.shape for key, value in state.items()}, f"the grown {out}")
     cfg = _target_config(read[0].cfg, model)
     if "rbdc_mm." in str(model):  # so that whoever reads the file finds our classes
@@ -171,9 +174,7 @@ def _target_model(
     derived = operator.target_arch([checkpoint.arch for checkpoint in read], names, norm)
     if model is None:
         return model_with_arch(plain_model(read[0].cfg.model), derived)
-    model = plain_model(model)
-    check_target(arch_of(model), derived, names)
-    return model
+    return plain_model(model)
 
 
 def initial_state(model: Mapping[str, Any], seed: int) -> dict[str, Tensor]:
@@ -208,8 +209,10 @@ def _calibrate(
     options: Mapping[str, Any],
     ledger: Ledger,
 ) -> list[dict[str, float]]:
-    if not all(isinstance(arch, ViTArch) for arch in arches):
-        raise ValueError("calibrate corrects LayerNorm: ResNet couples exactly without it")
+    if not layer_norms(arches[0]):
+        raise ValueError(
+            f"calibrate corrects LayerNorm: {arches[0].label()} couples exactly without it"
+        )
     modules = [load_classifier(checkpoint) for checkpoint in read]
     batches = list(image_batches(read[0].cfg, "train_dataloader", num_batches, _CALIBRATION_SEED))
     center = options.get("center")
@@ -222,9 +225,7 @@ def _calibrate(
 
 
 def _widths(arch: Arch) -> str:
-    names = ("base_channels", "embed_dims", "num_heads", "feedforward_channels", "hidden_dim")
-    sizes = ((name, getattr(arch, name, None)) for name in names)
-    return ", ".join(f"{name}={size}" for name, size in sizes if size is not None)
+    return ", ".join(f"{name}={size}" for name, size in arch.widths().items())
 
 
 def _import_ours(cfg: Config) -> None:
@@ -232,17 +233,3 @@ def _import_ours(cfg: Config) -> None:
     imports = [custom["imports"]] if isinstance(custom["imports"], str) else custom["imports"]
     custom["imports"] = list(dict.fromkeys([*imports, "rbdc_mm.models"]))
     cfg.custom_imports = custom
-
-
-def check_target(configured: Arch, grown: Arch, names: Sequence[str]) -> None:
-    """ValueError, naming the fields, unless the parents grow to the configured architecture."""
-    if configured == grown:
-        return
-    if type(configured) is not type(grown):
-        kinds = type(configured).__name__, type(grown).__name__
-        raise ValueError(f"the target is a {kinds[0]}, its parents {list(names)} are {kinds[1]}s")
-    pairs = [(f.name, getattr(configured, f.name), getattr(grown, f.name)) for f in fields(grown)]
-    listed = ", ".join(f"{name}={a} (parents give {b})" for name, a, b in pairs if a != b)
-    raise ValueError(
-        f"the parents {list(names)} do not grow to the target's config: it says {listed}"
-    )

@@ -6,15 +6,11 @@ from pathlib import Path
 
 from torch import nn
 
-from rbdc_mm.arch import Arch, ResNetArch, ViTArch, resolve
+from rbdc_mm.arch import Arch, resolve
 from rbdc_mm.checkpoint.classifiers import load_classifier
 from rbdc_mm.checkpoint.files import Checkpoint, read_checkpoint
 
 FEATURES = ("pre_logits", "neck", "backbone")
-_SIZES = {
-    ResNetArch: ("base_channels", "depth"),
-    ViTArch: ("embed_dims", "feedforward_channels", "num_layers"),
-}
 _SHARED = ("num_classes", "img_size", "in_channels")
 
 
@@ -39,8 +35,7 @@ def check_teacher(student: Arch, checkpoint: Checkpoint) -> None:
             )
     beyond = [
         f"{field}={getattr(teacher, field)} (student {getattr(student, field)})"
-        for field in _SIZES[type(teacher)]
-        if getattr(teacher, field) > getattr(student, field)
+        for field in teacher.larger_in(student)
     ]
     if beyond:
         raise ValueError(
@@ -53,10 +48,7 @@ def check_teacher(student: Arch, checkpoint: Checkpoint) -> None:
 
 def feature_channels(arch: Arch, feature: str) -> int:
     """Channels of a classifier's feature, one of ``FEATURES``."""
-    if isinstance(arch, ResNetArch):
-        return arch.feature_channels
-    assert isinstance(arch, ViTArch)
-    return arch.hidden_dim if feature == "pre_logits" and arch.hidden_dim else arch.embed_dims
+    return arch.pre_logits_channels if feature == "pre_logits" else arch.feature_channels
 
 
 def load_teacher(path: str | Path, student: Arch, feature: str, channels: int) -> nn.Module:

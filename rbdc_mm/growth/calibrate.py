@@ -1,20 +1,22 @@
-"""Calibration of a ViT coupling: measures what LayerNorm's joint variance does to each parent."""
+"""Calibration of a coupling: measures what LayerNorm's joint variance does to each parent."""
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
 
-from rbdc_mm.arch import ViTArch
+from rbdc_mm.arch import Arch
+from rbdc_mm.growth.couple import layer_norms
 
 Forward = Callable[[nn.Module, Tensor], object]
 
 
 @torch.no_grad()
 def norm_scales(
-    parents: Sequence[ViTArch],
+    parents: Sequence[Arch],
     modules: Sequence[nn.Module],
     batches: Iterable[Tensor],
     forward: Forward,
@@ -39,21 +41,20 @@ def norm_scales(
     Raises:
         ValueError: no batch came.
     """
-    norms = [
-        key.removesuffix(".weight")
-        for key, rule in parents[0].rules().items()
-        if rule.kind == "norm" and key.endswith(".weight")
-    ]
+    norms, rules = layer_norms(parents[0]), parents[0].rules()
     seen = [{name: [] for name in norms} for _ in parents]
     handles = [
-        module.get_submodule(name).register_forward_pre_hook(_recorder(store[name]))
+        module.get_submodule(name).register_forward_pre_hook(
+            _recorder(store[name]), with_kwargs=True
+        )
         for module, store in zip(modules, seen, strict=True)
         for name in norms
     ]
     sums = [dict.fromkeys(norms, 0.0) for _ in parents]
     num_tokens = dict.fromkeys(norms, 0)
-    shares = torch.tensor([p.embed_dims for p in parents], dtype=torch.float64)
-    shares /= shares.sum()
+    sizes = {
+        n: [p.spaces()[rules[f"{n}.weight"].axes[0].space].size for p in parents] for n in norms
+    }
     try:
         for batch in batches:
             for module in modules:
@@ -64,6 +65,7 @@ def norm_scales(
                 variances = torch.stack([v for _, v in stats])
                 if center:
                     means = torch.zeros_like(means)
+                shares = torch.tensor(sizes[name], dtype=torch.float64) / sum(sizes[name])
                 weights = shares.view(-1, *[1] * (means.dim() - 1))
                 mean = (weights * means).sum(0)
                 joint = (weights * (variances + means**2)).sum(0) - mean**2
@@ -79,9 +81,19 @@ def norm_scales(
 
 
 def _recorder(store: list[tuple[Tensor, Tensor]]) -> Callable:
-    def record(module: nn.Module, args: tuple[Tensor, ...]) -> None:
+    def record(module: nn.Module, args: tuple[Tensor, ...], kwargs: dict) -> None:
         x = args[0].double()
-        eps = getattr(module, "eps", 0.0)
-        store.append((x.mean(-1).cpu(), (x.var(-1, unbiased=False) + eps).cpu()))
+        axis, eps = _channel_axis(module, args, kwargs), getattr(module, "eps", 0.0)
+        store.append((x.mean(axis).cpu(), (x.var(axis, unbiased=False) + eps).cpu()))
 
     return record
+
+
+def _channel_axis(module: nn.Module, args: tuple, kwargs: dict) -> int:
+    """The last axis, but for LayerNorms of maps: mmpretrain's are told by ``data_format``."""
+    parameters = inspect.signature(module.forward).parameters
+    if "data_format" not in parameters:
+        return -1
+    given = inspect.signature(module.forward).bind(*args, **kwargs)
+    given.apply_defaults()
+    return 1 if given.arguments["data_format"] == "channel_first" else -1

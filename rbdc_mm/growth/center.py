@@ -2,30 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from torch import Tensor
 
-from rbdc_mm.arch import ViTArch
-from rbdc_mm.growth.engine import StateDict
+from rbdc_mm.arch import Arch
 
 
-def center_residual(arch: ViTArch, state: StateDict) -> dict[str, Tensor]:
-    """Subtracts from every writer of the residual stream its mean over the embedding axis.
+def mean_free_spaces(arch: Arch) -> set[str]:
+    """The streams that LayerNorms alone read."""
+    return {name for name, space in arch.spaces().items() if space.mean_free}
+
+
+def center_stream(arch: Arch, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Subtracts from every writer of a mean-free stream its mean over the channels.
 
     Every reader of the stream is a LayerNorm, which removes that mean anyway, so the logits stay
     the same; in a coupling the cross term between the parents' means vanishes. With a layer scale
     the writer is the product gain * W, and that product is centred.
 
     Raises:
-        ValueError: no final norm (the stream would be read without a LayerNorm), block norms, or a
+        ValueError: no such stream (a ViT without final norm or with block norms, a ResNet), or a
             layer scale that is zero somewhere.
     """
-    if not arch.final_norm:
-        raise ValueError("center needs final_norm=True: without it the classifier reads the mean")
-    if arch.norm_blocks:
-        raise ValueError("center is for LayerNorm over all channels: BlockLayerNorm needs none")
+    spaces = mean_free_spaces(arch)
+    if not spaces:
+        raise ValueError(
+            f"center wants a residual stream that only LayerNorms over all its channels read: "
+            f"{arch} has none (a ViT needs one final norm, and no block norms); couple without "
+            "center"
+        )
     centred = dict(state)
     for key, rule in arch.rules().items():
-        writes = [n for n, a in enumerate(rule.axes) if a.role == "out" and a.space == "residual"]
+        writes = [n for n, a in enumerate(rule.axes) if a.role == "out" and a.space in spaces]
         if rule.kind != "linear" or not writes:
             continue
         (axis,) = writes

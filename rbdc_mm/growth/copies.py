@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from rbdc_mm.arch import Arch
-from rbdc_mm.growth.engine import Map, ParentMaps, identity
+from rbdc_mm.growth.maps import Map, ParentMaps, identity
 
 Copies = Mapping[str, Tensor]  # space -> (target size,) int64, the source unit of each target unit
 

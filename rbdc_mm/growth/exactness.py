@@ -1,17 +1,23 @@
-"""Derives from an operator's maps whether the target computes what it was grown from."""
+"""Derives from a growth whether the target computes what it was grown from.
+
+What is not known to preserve the function is a reason why it is not exact: an operator cannot say
+that it is.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import torch
 
-from rbdc_mm.arch import Arch
-from rbdc_mm.growth.engine import Map, ParentMaps
+from rbdc_mm.arch import Arch, Rule
+from rbdc_mm.growth.depth import closing, repeated
 from rbdc_mm.growth.fit import EPS
+from rbdc_mm.growth.growth import Growth, Mixture, Noise, Part
+from rbdc_mm.growth.maps import Dense, Map
 
 
 @dataclass(frozen=True)
@@ -37,51 +43,105 @@ class Exactness:
         return "not exact: " + "; ".join(self.reasons)
 
 
-def derive(
-    target: Arch, parents: Sequence[Arch], maps: Sequence[ParentMaps], *, eps_factor: float = 1.0
-) -> Exactness:
+def judge(growth: Growth, target: Arch, parents: Sequence[Arch]) -> Exactness:
     """Checks, space by space, that each parent's signal arrives unmixed at its own weights.
 
     With hidden activations ``h = sum_k write_k h_k``, a weight ``sum_k write_k W_k read_k^T`` acts
     as each parent's own on its own share if ``read_k^T write_j`` is the identity for k = j and zero
-    otherwise. Elementwise functions and batch normalisation commute with such writes; a LayerNorm
-    does only where its block holds one whole parent. What the tables do not say is a reason, too.
+    otherwise. Elementwise functions and batch normalisation commute with copies; a LayerNorm does
+    only where its block holds one whole parent.
 
     Args:
+        growth: what an operator returned for these networks.
         target: the network to make.
-        parents: the networks that it is grown from, as deep as the target.
-        maps: one set of maps per parent.
-        eps_factor: what the parents' ``norm_eps`` must be multiplied by in the target.
+        parents: the networks that it is grown from.
     """
+    weights = [1.0] * len(parents)
+    if any(_is_learned(part) for part in growth.parts):
+        return Exactness(tuple(weights), ("the maps are learned",))
+    for part in growth.parts:
+        if "classes" in part.maps.write:
+            weights[part.parent] = part.maps.write["classes"].scale
+    parts, deep = _one_each(growth), [parent.as_deep_as(target) for parent in parents]
+    reasons = _shift_reasons(growth) or [
+        *_map_reasons(parts, target, deep),
+        *_copy_reasons(growth, target, deep, parts),
+        *_norm_reasons(growth, target, deep, parts),
+        *_fill_reasons(growth, target, deep),
+    ]
+    reasons += [*_depth_reasons(growth, target, parents), *_eps_reasons(growth, target, deep)]
+    return Exactness(tuple(weights), tuple(dict.fromkeys(reasons)))
+
+
+def _is_learned(part: Part) -> bool:
+    maps = [*part.maps.write.values(), *part.maps.read.values(), *part.maps.packed.values()]
+    return isinstance(part.blocks, Mixture) or any(isinstance(m, Dense) for m in maps)
+
+
+def _one_each(growth: Growth) -> list[Part]:
+    """The first part of each parent."""
+    return list({part.parent: part for part in reversed(growth.parts)}.values())[::-1]
+
+
+def _shift_reasons(growth: Growth) -> list[str]:
+    """Several parts of one parent read it block by block in other ways."""
+    seen: dict[int, Part] = {}
+    for part in growth.parts:
+        first = seen.setdefault(part.parent, part)
+        if part is not first and any(len(m.target) for m in part.maps.write.values()):
+            return ["new units come from other blocks of the source than those they stand beside"]
+    return []
+
+
+def _map_reasons(parts: Sequence[Part], target: Arch, parents: Sequence[Arch]) -> list[str]:
     reasons = []
-    for name, space in target.spaces().items():
-        if not space.grows:
-            continue
-        for k, reader in enumerate(maps):
-            for j, writer in enumerate(maps):
-                sizes = parents[k].spaces()[name].size, parents[j].spaces()[name].size
-                if not _is_identity(reader.read[name], writer.write[name], *sizes, own=j == k):
+    for name in _growing(target):
+        sizes = [parents[part.parent].spaces()[name].size for part in parts]
+        for k, reader in enumerate(parts):
+            for j, writer in enumerate(parts):
+                pair = reader.maps.read[name], writer.maps.write[name]
+                if not _is_identity(*pair, sizes[k], sizes[j], own=j == k):
                     what = "its own signal" if j == k else f"the signal of parent {j + 1}"
                     reasons.append(f"in {name}, parent {k + 1} does not read {what} as it should")
-    weights = tuple(m.write["classes"].scale if "classes" in m.write else 1.0 for m in maps)
-    reasons += _norm_reasons(target, parents, maps)
-    return Exactness(weights, tuple(reasons + eps_reasons(target, parents, eps_factor)))
+    return reasons
 
 
-def eps_reasons(target: Arch, parents: Sequence[Arch], factor: float = 1.0) -> list[str]:
-    """A normalisation that adds another eps to the variance computes something else."""
-    got = target.settings().get(EPS, 0.0)
-    wanted = sorted({factor * parent.settings().get(EPS, 0.0) for parent in parents})
-    if all(math.isclose(eps, got, rel_tol=1e-9) for eps in wanted):
-        return []
-    told = " and ".join(f"{eps:.4g}" for eps in wanted)
-    return [f"the normalisations' eps is {got:.4g}, exact would be {told}"]
+def _copy_reasons(
+    growth: Growth, target: Arch, parents: Sequence[Arch], parts: Sequence[Part]
+) -> Iterator[str]:
+    """What is nonlinear commutes with whole copies of units, and with nothing else."""
+    spaces = target.spaces()
+    for name in _growing(target):
+        for part in parts:
+            written, unit = part.maps.write[name], spaces[name].unit
+            if name not in growth.mean and not written.copies():
+                yield f"units of {name} are no plain copies of the source's"
+            if unit > 1 and not _keeps_units(written, unit):
+                yield f"units of {unit} channels of {name} (heads) are not kept whole"
+    for axis in {a for rule in target.rules().values() for a in rule.axes if a.pack > 1}:
+        for part in parts:
+            whole, source = part.maps.packed.get(axis.space), parents[part.parent]
+            sizes = [axis.pack * arch.spaces()[axis.space].size for arch in (target, source)]
+            plain = replace(part.maps, packed={}).of(axis, target, source)
+            if whole and not torch.equal(whole.matrix(*sizes), plain.matrix(*sizes)):
+                yield f"rows of k and v stand among those of q in {axis.space}"
 
 
-def _norm_reasons(target: Arch, parents: Sequence[Arch], maps: Sequence[ParentMaps]) -> list[str]:
+def _keeps_units(written: Map, unit: int) -> bool:
+    """Whether channels of one unit of the source stay together, in their order."""
+    inside = torch.equal(written.target % unit, written.source % unit)
+    groups = torch.stack([written.target // unit, written.source // unit])
+    return inside and groups.unique(dim=1).shape[1] * unit == len(written.target)
+
+
+def _norm_reasons(
+    growth: Growth, target: Arch, parents: Sequence[Arch], parts: Sequence[Part]
+) -> list[str]:
     """One for each kind of normalisation that does not commute with the maps."""
     reasons, seen = [], set()
-    tables = [parent.rules() for parent in parents]
+    if growth.norm_scales:
+        reasons.append("the gains of LayerNorms are calibrated")
+    tables = [parents[part.parent].rules() for part in parts]
     for key, rule in target.rules().items():
         if rule.kind != "norm" or rule.over == "batch":
             continue
@@ -92,31 +152,45 @@ def _norm_reasons(target: Arch, parents: Sequence[Arch], maps: Sequence[ParentMa
         seen.add(kind)
         if rule.over is None:
             reasons.append(f"nobody says what the normalisation of {space} is over ({key}, ...)")
+        elif space in growth.mean:
+            reasons += _mean_reasons(space, target, parents[0], parts[0])
         else:
-            reasons += _layer_norm_reasons(space, rule.blocks, target, parents, blocks, maps)
+            reasons += _layer_norm_reasons(space, rule, target, parents, blocks, parts)
     return reasons
+
+
+def _mean_reasons(space: str, target: Arch, source: Arch, part: Part) -> list[str]:
+    """The engine fits a LayerNorm to even copies and, left over, the mean of all channels."""
+    if not target.spaces()[space].mean_free:
+        return [f"left-over channels of {space} carry a mean that more than LayerNorms read"]
+    if any(r.kind == "gain" and r.axes[0].space == space for r in target.rules().values()):
+        return [f"left-over channels of {space} carry a mean, which gains scale unevenly"]
+    size, width = target.spaces()[space].size, source.spaces()[space].size
+    wanted = torch.cat([torch.eye(width).repeat(size // width, 1),
+                        torch.full((size % width, width), 1 / width)])  # fmt: skip
+    if torch.allclose(part.maps.write[space].matrix(size, width), wanted.double(), atol=1e-7):
+        return []
+    return [f"channels of {space} are not the source's in turn, and the mean in what is left over"]
 
 
 def _layer_norm_reasons(
     space: str,
-    blocks: tuple[int, ...],
+    rule: Rule,
     target: Arch,
     parents: Sequence[Arch],
     parent_blocks: Sequence[tuple[int, ...]],
-    maps: Sequence[ParentMaps],
+    parts: Sequence[Part],
 ) -> list[str]:
     """A LayerNorm works as the parent's where its block holds even copies of one whole block."""
     size = target.spaces()[space].size
-    whole = blocks or (size,)
+    whole = rule.blocks or (size,)
     owner, unit = torch.full((2, size), -1)  # parent's block and unit that each channel copies
     num_pieces, lengths = 0, []
-    for parent, inner_blocks, parent_maps in zip(parents, parent_blocks, maps, strict=True):
-        written = parent_maps.write[space]
-        if len(written.target.unique()) < len(written.target) or bool(
-            (written.weights() != 1).any()
-        ):
+    for part, inner_blocks in zip(parts, parent_blocks, strict=True):
+        written = part.maps.write[space]
+        if not written.copies():
             return ["LayerNorm reads channels that are no plain copies of the source's"]
-        inner = torch.tensor(inner_blocks or (parent.spaces()[space].size,))
+        inner = torch.tensor(inner_blocks or (parents[part.parent].spaces()[space].size,))
         piece = torch.arange(len(inner)).repeat_interleave(inner)
         owner[written.target] = piece[written.source] + num_pieces
         unit[written.target] = written.source
@@ -132,6 +206,56 @@ def _layer_norm_reasons(
                 "are not even copies of what the parents normalise"
             ]
     return []
+
+
+def _depth_reasons(growth: Growth, target: Arch, parents: Sequence[Arch]) -> Iterator[str]:
+    """The source's blocks must act once, in their order, and where they acted."""
+    for part in growth.parts:
+        if part.blocks is None:
+            continue
+        again, source = repeated(part.blocks), parents[part.parent]
+        if again and not growth.silent:
+            yield f"{len(again)} blocks are copies that act once more"
+        for s, b in again if growth.silent else ():
+            try:
+                closing(target, target.block_prefixes()[s][b])
+            except ValueError as error:
+                yield str(error)
+                break
+        for chosen, stage in zip(part.blocks, source.block_prefixes(), strict=True):
+            first = [(b, n) for b, n in enumerate(chosen) if n not in chosen[:b]]
+            if [n for _, n in first] != list(range(len(stage))):
+                yield "blocks of the source are left out or stand in another order"
+            if any((b - n) % target.blocks_move_by for b, n in first):
+                yield f"blocks leave their place in a group of {target.blocks_move_by}"
+
+
+def _fill_reasons(growth: Growth, target: Arch, parents: Sequence[Arch]) -> Iterator[str]:
+    if all(parent.spaces() == target.spaces() for parent in parents):
+        return
+    if growth.fill == "init" and not growth.closed:
+        yield "the source's units read what the new, random ones write"
+    if isinstance(growth.noise, Noise) and growth.noise.std:
+        yield f"noise of {growth.noise.std} on the copies"
+
+
+def _eps_reasons(growth: Growth, target: Arch, parents: Sequence[Arch]) -> list[str]:
+    """A normalisation that adds another eps to the variance computes something else."""
+    factors = set()
+    for name in {r.axes[0].space for r in target.rules().values() if r.kind == "norm"}:
+        size, width = target.spaces()[name].size, parents[0].spaces()[name].size
+        # left-over channels take their share of the variance
+        factors.add((size - size % width) / size if name in growth.mean else 1.0)
+    got = target.settings().get(EPS, 0.0)
+    wanted = sorted({f * parent.settings().get(EPS, 0.0) for parent in parents for f in factors})
+    if all(math.isclose(eps, got, rel_tol=1e-9) for eps in wanted):
+        return []
+    told = " and ".join(f"{eps:.4g}" for eps in wanted)
+    return [f"the normalisations' eps is {got:.4g}, exact would be {told}"]
+
+
+def _growing(arch: Arch) -> list[str]:
+    return [name for name, space in arch.spaces().items() if space.grows]
 
 
 def _is_identity(read: Map, write: Map, num_read: int, num_written: int, *, own: bool) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import fields
 
-from rbdc_mm.arch import Arch, ResNetArch, ViTArch, shapes_of
+from rbdc_mm.arch import Arch, shapes_of
 
 EPS = "norm_eps"
 
@@ -17,8 +17,28 @@ def only_source(parents: Sequence[Arch], names: Sequence[str], operator: str) ->
     return parents[0]
 
 
+def check_target(configured: Arch, grown: Arch, names: Sequence[str]) -> None:
+    """ValueError, naming the fields, unless the parents grow to the configured architecture."""
+    if configured == grown:
+        return
+    if type(configured) is not type(grown):
+        kinds = type(configured).__name__, type(grown).__name__
+        raise ValueError(f"the target is a {kinds[0]}, its parents {list(names)} are {kinds[1]}s")
+    pairs = [(f.name, getattr(configured, f.name), getattr(grown, f.name)) for f in fields(grown)]
+    listed = ", ".join(f"{name}={a} (parents give {b})" for name, a, b in pairs if a != b)
+    raise ValueError(
+        f"the parents {list(names)} do not grow to the target's config: it says {listed}"
+    )
+
+
 def check_source(
-    target: Arch, source: Arch, name: str, operator: str, *, grows: str = "width and depth"
+    target: Arch,
+    source: Arch,
+    name: str,
+    operator: str,
+    *,
+    grows: str = "width and depth",
+    moves: str = "free",
 ) -> None:
     """Checks that ``source`` can grow to ``target`` by an operator.
 
@@ -28,6 +48,7 @@ def check_source(
         name: what it is called in an error message.
         operator: the operator's name, for the message.
         grows: ``'width'``, ``'depth'`` or ``'width and depth'``: what the operator may change.
+        moves: see ``Operator``.
 
     Raises:
         ValueError: another family, another kind of block, block norms, a source that is wider or
@@ -37,12 +58,21 @@ def check_source(
     if type(source) is not type(target):
         kinds = type(source).__name__, type(target).__name__
         raise ValueError(f"{operator} cannot grow {name}, a {kinds[0]}, to a {kinds[1]}")
-    if isinstance(target, ViTArch) and (target.norm_blocks or source.norm_blocks):
+    if any(rule.blocks for arch in (target, source) for rule in arch.rules().values()):
         raise ValueError(f"{operator} is for LayerNorm over all channels, not for norm='block'")
-    if isinstance(target, ResNetArch) and target.convs_per_block != source.convs_per_block:
+    if why := source.obstacle(target):
+        labels = source.label(), target.label()
+        raise ValueError(f"{operator} cannot grow {name}, {labels[0]}, to {labels[1]}: {why}")
+    family = type(target).__name__
+    if moves != "free" and target.num_fixed_blocks:
         raise ValueError(
-            f"{operator} cannot grow {name}, ResNet-{source.depth}, to ResNet-{target.depth}: "
-            "BasicBlock (18, 34) and Bottleneck (50, 101, 152) do not become one another"
+            f"{operator} wants stages whose blocks are all alike, which the first of each stage "
+            f"of a {family} is not: use interpolate, net2net or lemon"
+        )
+    if moves == "one" and len(target.block_prefixes()) > 1:
+        raise ValueError(
+            f"{operator} wants a network of one stage, a {family} has "
+            f"{len(target.block_prefixes())}: use net2net or lemon"
         )
     depths, wanted = _depths(source), _depths(target)
     if any(have > want for have, want in zip(depths, wanted, strict=True)):
@@ -96,11 +126,12 @@ def check_alike(first: Arch, other: Arch, first_name: str, other_name: str, prob
                 )
     for name, space in spaces.items():
         if space.unit != other.spaces()[name].unit:
-            qkv = "backbone.layers.0.attn.qkv.weight"
+            rules = first.rules()
+            key = next(k for k, r in rules.items() if any(a.space == name for a in r.axes))
             raise ValueError(
                 f"{both} differ in the unit of {name} (head_dim): {space.unit} and "
-                f"{other.spaces()[name].unit}, in tensor {qkv!r}: {shapes[qkv]} and "
-                f"{other_shapes[qkv]}"
+                f"{other.spaces()[name].unit}, in tensor {key!r}: {shapes[key]} and "
+                f"{other_shapes[key]}"
             )
     settings, other_settings = first.settings(), other.settings()
     for name, value in settings.items():

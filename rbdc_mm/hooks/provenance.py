@@ -17,7 +17,6 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 import rbdc_mm
-from rbdc_mm.arch import Arch, ViTArch
 from rbdc_mm.checkpoint.arch_of import backbone_arch, plain_model, unscoped
 from rbdc_mm.home import ROOT
 
@@ -77,7 +76,7 @@ def architecture(cfg: Config) -> str:
     backbone = model["backbone"]
     kind, name = unscoped(model["type"]), unscoped(backbone["type"])
     if kind == "ImageClassifier":
-        return _arch_words(backbone_arch(backbone))
+        return backbone_arch(backbone).label()
     if "depth" in backbone:
         name = f"{name}-{backbone['depth']} x {backbone.get('base_channels', 64)}"
     elif isinstance(arch := backbone.get("arch"), Mapping):
@@ -143,13 +142,6 @@ def operator_of(cfg: Config) -> str | None:
     if backbone.get("parents"):
         return "couple"
     return "embed" if backbone.get("parent") else None
-
-
-def _arch_words(arch: Arch) -> str:
-    if isinstance(arch, ViTArch):
-        known = arch.family != "ViT"
-        return arch.family if known else f"ViT {arch.embed_dims}x{arch.num_layers}"
-    return f"ResNet-{arch.depth} x {arch.base_channels}"
 
 
 def _git(root: Path, *args: str) -> str:

@@ -13,7 +13,7 @@ from mmpretrain.models.backbones import ResNet, VisionTransformer
 from torch import Tensor, nn
 
 from rbdc_mm.arch import Arch, shapes_of
-from rbdc_mm.checkpoint.arch_of import backbone_arch, norm_cfg_of
+from rbdc_mm.checkpoint.arch_of import backbone_arch
 from rbdc_mm.checkpoint.files import read_checkpoint
 from rbdc_mm.checkpoint.precision import in_one_precision
 from rbdc_mm.growth import couple, coupled_arch, embed
@@ -78,7 +78,7 @@ class _Coupled(_Grown):
         norm = "block" if getattr(self.own_arch, "norm_blocks", ()) else "layer"
         target = coupled_arch(arches, names, norm)
         _check_same(self.own_arch, target, names)
-        return couple(target, arches, states, names, norm=norm, **self.coupling)
+        return couple.apply(target, arches, states, names, norm=norm, **self.coupling)
 
 
 class _Embedded(_Grown):
@@ -97,7 +97,7 @@ class _Embedded(_Grown):
             fits = key in own and own[key].shape == shape
             # the position embedding of another image size, or a norm that this backbone leaves out
             init[key] = own[key] if fits else nn.init.trunc_normal_(torch.empty(shape), std=0.02)
-        return embed(target, arches, states, names, init=init, **self.options)
+        return embed.apply(target, arches, states, names, init=init, **self.options)
 
 
 @MODELS.register_module()
@@ -132,7 +132,7 @@ class RBDCVisionTransformer(_Coupled, VisionTransformer):
         # Without parents any setting of mmpretrain's will do, covered by the tables or not.
         arch = backbone_arch(own) if parents or norm_blocks or norm == "block" else None
         if arch is not None and arch.norm_blocks:
-            kwargs["norm_cfg"] = norm_cfg_of(arch)
+            kwargs["norm_cfg"] = arch.to_config()[0]["norm_cfg"]
         super().__init__(**kwargs)
         self.parents = tuple(Path(p) for p in parents)
         self.coupling = dict(coupling or {})

@@ -17,7 +17,8 @@ from rbdc_mm.checkpoint.classifiers import build_classifier
 from rbdc_mm.checkpoint.files import read_checkpoint
 from rbdc_mm.checkpoint.precision import in_one_precision
 from rbdc_mm.cost import meta_parameters
-from rbdc_mm.growth.ligo import ligo, ligo_exactness, ligo_maps, materialisation_flops
+from rbdc_mm.growth import ligo
+from rbdc_mm.growth.ligo import Start, ligo_maps, materialisation_flops
 from rbdc_mm.registry import MODELS
 
 
@@ -59,6 +60,7 @@ class LiGOClassifier(BaseModel):
             nothing is read before training).
         seed: of the maps at the start, see ``growth.ligo``.
         noise: in them.
+        start: of them, see ``growth.ligo``; how A is tied to B goes with it.
         data_preprocessor: as ImageClassifier's.
 
     Attributes:
@@ -79,6 +81,7 @@ class LiGOClassifier(BaseModel):
         source_model: Mapping[str, Any] | None = None,
         seed: int = 0,
         noise: float = 0.01,
+        start: Start = "ours",
         data_preprocessor: Mapping[str, Any] | None = None,
     ) -> None:
         if (kind := unscoped(target["type"])) != "ImageClassifier":
@@ -90,8 +93,10 @@ class LiGOClassifier(BaseModel):
         self._source = _Source(source, source_model)
         self._target_arch = arch_of(target)
         self._network = (network,)  # a tuple, lest it become a submodule
-        ligo_exactness(self._target_arch, [self._source.arch], [source], noise=noise)
-        maps = ligo_maps(self._target_arch, self._source.arch, seed=seed, noise=noise)
+        options = dict(seed=seed, noise=noise, start=start)
+        ligo.growth(self._target_arch, [self._source.arch], [source], **options)  # whether they fit
+        maps = ligo_maps(self._target_arch, self._source.arch, **options)
+        self._start = start
         self.width, self.depth = (
             nn.ParameterDict(
                 {k.removeprefix(kind): v for k, v in maps.items() if k.startswith(kind)}
@@ -115,8 +120,13 @@ class LiGOClassifier(BaseModel):
         device = self.width["residual"].device
         state = self._source.state(device)
         with torch.autocast(device.type, enabled=False):  # weights are made in full precision
-            return ligo(
-                self._target_arch, [self._source.arch], [state], [self._source.path], learned=maps
+            return ligo.apply(
+                self._target_arch,
+                [self._source.arch],
+                [state],
+                [self._source.path],
+                learned=maps,
+                start=self._start,
             )
 
     def forward(

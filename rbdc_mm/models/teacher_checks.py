@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from mmengine.config import Config
 
-from rbdc_mm.arch import ResNetArch
 from rbdc_mm.checkpoint.arch_of import arch_of, teachers_of
 from rbdc_mm.checkpoint.classifiers import preprocessing
 from rbdc_mm.checkpoint.files import Checkpoint, read_checkpoint
@@ -15,8 +14,8 @@ from rbdc_mm.models.image_size import image_size_of
 def teacher_problems(cfg: Config) -> list[str]:
     """One line for each teacher of a config that is missing or does not fit, none if all is well.
 
-    See ``checkpoint.teachers.check_teacher``. A ViT's image size is part of its architecture, a
-    ResNet's is read from the pipelines; both models must normalise the images alike.
+    See ``checkpoint.teachers.check_teacher``. A ViT's image size is part of its architecture,
+    others' is read from the pipelines; both models must normalise the images alike.
     """
     problems = []
     for path in teachers_of(cfg.model):
@@ -36,7 +35,7 @@ def teacher_problems(cfg: Config) -> list[str]:
 
 def _check_images(cfg: Config, checkpoint: Checkpoint) -> None:
     pairs = {}
-    if isinstance(checkpoint.arch, ResNetArch) and checkpoint.cfg.get("train_dataloader"):
+    if "img_size" not in checkpoint.arch.settings() and checkpoint.cfg.get("train_dataloader"):
         pairs["image size"] = image_size_of(checkpoint.cfg), image_size_of(cfg)
     theirs, own = (preprocessing(c) for c in (checkpoint.cfg, cfg))
     if theirs and own:  # a checkpoint may come without

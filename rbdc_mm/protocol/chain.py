@@ -12,8 +12,8 @@ from typing import Any
 
 from mmengine import Config
 
-from rbdc_mm.arch import Arch, ResNetArch
-from rbdc_mm.checkpoint.arch_of import arch_of, backbone_arch
+from rbdc_mm.arch import Arch
+from rbdc_mm.checkpoint.arch_of import arch_of
 from rbdc_mm.checkpoint.files import read_checkpoint
 from rbdc_mm.checkpoint.ledgers import ledger_of
 from rbdc_mm.growth import OPERATORS, coupled_arch
@@ -25,10 +25,6 @@ from rbdc_mm.protocol.levels import Level, Node, Recipe, plan_levels
 from rbdc_mm.protocol.ligo_stage import learning_of
 from rbdc_mm.protocol.plan import TARGET, Plan, SourceFile
 from rbdc_mm.protocol.seeds import PER_PROTOCOL
-
-_VIT_SIZES = ("embed_dims", "num_layers", "num_heads", "feedforward_channels")
-_RESNET_SIZES = ("depth", "base_channels")
-_NEVER_SMALLER = ("embed_dims", "num_layers", "feedforward_channels", *_RESNET_SIZES)
 
 Size = str | Mapping[str, Any]
 
@@ -115,8 +111,7 @@ class Chain:
         """How many copies of one model the next is grown from: one, but for couplings."""
         if self.operator != "couple":
             return 1
-        width = "base_channels" if isinstance(small, ResNetArch) else "embed_dims"
-        copies, rest = divmod(getattr(large, width), getattr(small, width))
+        copies, rest = divmod(large.main_width(), small.main_width())
         if rest or copies < 2 or coupled_arch([small] * copies, [low] * copies) != large:
             raise ValueError(
                 f"operator='couple' puts copies of {low} side by side, which does not give {high}: "
@@ -165,7 +160,7 @@ class CoMPT(Chain):
                 see also ``epochs_by_policy``.
         """
         target = arch_of(cfg.model)
-        smaller = {f"chain-{n}": sized(cfg, target, size) for n, size in enumerate(self.chain)}
+        smaller = {f"chain-{n}": target.resized(size) for n, size in enumerate(self.chain)}
         epochs = falling_epochs(len(smaller) + 1, scratch_epochs_of(cfg))
         policy = self.policy or dict(type="epochs", epochs=epochs)
         return self._plan(cfg, num_samples, smaller, policy=policy, is_family=True)
@@ -215,7 +210,7 @@ class Grow(Chain):
             ValueError: as ``CoMPT.plan``.
         """
         target = arch_of(cfg.model)
-        smaller = {f"source-{n}": sized(cfg, target, size) for n, size in enumerate(self.sources)}
+        smaller = {f"source-{n}": target.resized(size) for n, size in enumerate(self.sources)}
         policy = self.policy or dict(type="uniform_epochs", budget=0.70)
         file = source_file(self.source_checkpoint) if self.source_checkpoint else None
         return self._plan(cfg, num_samples, smaller, policy=policy, file=file)
@@ -229,50 +224,11 @@ def source_file(path: str) -> SourceFile:
     return SourceFile("source-0", path, arch, num_parameters(arch), known, ledger.is_lower_bound)
 
 
-def sized(cfg: Config, target: Arch, size: Size) -> Arch:
-    """The target's architecture at another size.
-
-    Args:
-        cfg: the target's config.
-        target: its architecture.
-        size: as an entry of ``CoMPT.chain``.
-
-    Raises:
-        ValueError: a size of another family, or unknown.
-    """
-    if isinstance(target, ResNetArch):
-        if isinstance(size, str) or set(size) - set(_RESNET_SIZES):
-            raise ValueError(
-                f"{size!r} is no size of a ResNet: wanted dict(depth=..., base_channels=...)"
-            )
-        return replace(target, **size)
-    if not isinstance(size, str) and set(size) != set(_VIT_SIZES):
-        raise ValueError(
-            f"{size!r} is no size of a ViT: wanted mmpretrain's name of one, or a dict of "
-            f"{_VIT_SIZES}"
-        )
-    arch = size if isinstance(size, str) else dict(size)
-    named = backbone_arch({**cfg.model.backbone, "arch": arch})
-    sizes = {name: getattr(named, name) for name in _VIT_SIZES}
-    if target.hidden_dim is not None:
-        sizes["hidden_dim"], rest = divmod(
-            target.hidden_dim * sizes["embed_dims"], target.embed_dims
-        )
-        if rest:
-            raise ValueError(f"{size!r}: the head's hidden_dim={target.hidden_dim} does not shrink "
-                             f"in the ratio {sizes['embed_dims']}:{target.embed_dims}")  # fmt: skip
-    return replace(target, **sizes, norm_blocks=())
-
-
 def _check_ascends(low: str, small: Arch, high: str, large: Arch) -> None:
     if type(small) is not type(large):
         kinds = type(small).__name__, type(large).__name__
         raise ValueError(f"{low} is a {kinds[0]}, {high} a {kinds[1]}: wanted one family")
-    shrinks = [
-        f"{name} {getattr(small, name)} -> {getattr(large, name)}"
-        for name in _NEVER_SMALLER
-        if hasattr(small, name) and getattr(small, name) > getattr(large, name)
-    ]
+    shrinks = [f"{n} {getattr(small, n)} -> {getattr(large, n)}" for n in small.larger_in(large)]
     if shrinks or num_parameters(small) >= num_parameters(large):
         what = ", ".join(shrinks) or "not more parameters"
         raise ValueError(
@@ -282,5 +238,4 @@ def _check_ascends(low: str, small: Arch, high: str, large: Arch) -> None:
 
 
 def _shown(arch: Arch) -> str:
-    names = _RESNET_SIZES if isinstance(arch, ResNetArch) else _VIT_SIZES
-    return ", ".join(f"{name}={getattr(arch, name)}" for name in names)
+    return ", ".join(f"{name}={size}" for name, size in arch.sizes().items())

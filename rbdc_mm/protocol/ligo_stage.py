@@ -12,7 +12,8 @@ from mmengine import Config
 from mmengine.dist import get_world_size
 
 from rbdc_mm.arch import Arch
-from rbdc_mm.growth.ligo import ligo_exactness, materialisation_flops
+from rbdc_mm.growth import ligo
+from rbdc_mm.growth.ligo import materialisation_flops
 from rbdc_mm.protocol.plan import Stage
 
 _DEFAULTS = dict(steps=100, lr=1e-3, noise=0.01)
@@ -70,7 +71,7 @@ def learning_stage(
         ValueError: a source that LiGO cannot grow to the target.
     """
     parent, arch = source
-    ligo_exactness(target, [arch], [parent])
+    ligo.growth(target, [arch], [parent])  # raises where it does not fit
     num_params, flops_per_sample = target_cost
     return Stage(
         name=name,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rbdc_mm.arch import Arch, ResNetArch
 from rbdc_mm.cost import format_flops
 from rbdc_mm.protocol.plan import Plan, SourceFile, Stage
 
@@ -23,33 +22,11 @@ def table_of(plan: Plan) -> str:
     return "\n".join([*_columns(head, rows), *_totals(plan), *_family(plan)])
 
 
-def model_of(arch: Arch) -> str:
-    """``DeiT-Ti`` or ``ViT 64`` (embedding dims), ``ResNet-50 x 32`` (base channels)."""
-    if isinstance(arch, ResNetArch):
-        return f"ResNet-{arch.depth} x {arch.base_channels}"
-    return arch.family if arch.family != "ViT" else f"ViT {arch.embed_dims}"
-
-
-def width_of(arch: Arch) -> int:
-    """Embedding dims of a ViT, base channels of a ResNet."""
-    return arch.base_channels if isinstance(arch, ResNetArch) else arch.embed_dims
-
-
-def layers_differ(plan: Plan) -> bool:
-    """Whether the plan has ViTs of several depths, which their names do not always tell."""
-    return len({getattr(m.arch, "num_layers", 0) for m in (*plan.files, *plan.stages)}) > 1
-
-
-def _model(arch: Arch, plan: Plan) -> str:
-    depth = f", {arch.num_layers} layers" if layers_differ(plan) else ""
-    return f"{model_of(arch)}{depth}"
-
-
 def _stage_row(stage: Stage, plan: Plan) -> list[str]:
     seed = str(stage.seed)
     return [
         stage.name,
-        _model(stage.arch, plan) if stage.kind == "train" else f"maps of {stage.operator}",
+        stage.arch.label() if stage.kind == "train" else f"maps of {stage.operator}",
         f"{stage.num_params / 1e6:.2f}",
         str(stage.epochs) if stage.kind == "train" else stage.duration,
         f"{stage.flops_per_sample / 1e9:.4g}",
@@ -64,7 +41,7 @@ def _file_row(file: SourceFile, plan: Plan) -> list[str]:
     cost = f">= {known}" if file.is_lower_bound and file.flops is not None else known
     share = "unknown" if file.is_lower_bound else f"{file.flops / plan.flops:.1%}"
     params = f"{file.num_params / 1e6:.2f}"
-    return [file.name, _model(file.arch, plan), params, "given", "-", cost, share, "-"]
+    return [file.name, file.arch.label(), params, "given", "-", cost, share, "-"]
 
 
 def _columns(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
@@ -118,7 +95,7 @@ def _family(plan: Plan) -> list[str]:
     for stage in plan.stages:
         so_far += stage.flops
         flops = (stage.train_flops, stage.teacher_flops, so_far, plan.alone_flops[stage.name])
-        rows.append([stage.name, _model(stage.arch, plan), *(f"{f / 1e15:.6g}" for f in flops)])
+        rows.append([stage.name, stage.arch.label(), *(f"{f / 1e15:.6g}" for f in flops)])
     alone = sum(plan.alone_flops.values())
     largest = plan.scratch_flops
     head = ("family (PFLOPs)", "model", "own", "teacher", "chain up to it", "alone")

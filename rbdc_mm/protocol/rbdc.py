@@ -6,12 +6,12 @@ Source: RBDC, arXiv 2605.23656 (abstract; the tree and the budget are spelled ou
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from mmengine import Config
 
-from rbdc_mm.arch import Arch, ResNetArch, ViTArch
+from rbdc_mm.arch import Arch
 from rbdc_mm.checkpoint.arch_of import arch_of
 from rbdc_mm.growth import coupled_arch
 from rbdc_mm.protocol.catalog import PROTOCOLS
@@ -109,11 +109,9 @@ class RBDC:
 
     def _arches(self, target: Arch) -> list[Arch]:
         """Architectures level by level, leaves first: cut down, then coupled up again."""
-        if isinstance(target, ViTArch):
-            target = replace(target, norm_blocks=())
-        leaf = target
+        leaf = target.with_plain_norms()
         for factor in reversed(self._factors()):
-            leaf = narrowed(leaf, factor)
+            leaf = leaf.narrowed(factor)
         arches = [leaf]
         for factor in self._factors():
             arches.append(coupled_arch([arches[-1]] * factor, ["a leaf"] * factor, self.norm))
@@ -154,19 +152,3 @@ def stage_name(level: int, index: int, depth: int) -> str:
     if level == depth:
         return TARGET
     return f"leaf-{index}" if level == 0 else f"node{level}-{index}"
-
-
-def narrowed(arch: Arch, factor: int) -> Arch:
-    """``arch`` with every width divided by ``factor``; ValueError if one is not divisible."""
-    if isinstance(arch, ResNetArch):
-        widths = ["base_channels"]
-    else:
-        widths = ["embed_dims", "num_heads", "feedforward_channels"]
-        widths += ["hidden_dim"] if arch.hidden_dim is not None else []
-    for name in widths:
-        if getattr(arch, name) % factor:
-            raise ValueError(
-                f"{name}={getattr(arch, name)} cannot be cut into {factor} equal parents: choose a "
-                "branching that divides it"
-            )
-    return replace(arch, **{name: getattr(arch, name) // factor for name in widths})

@@ -6,28 +6,22 @@ by 2x to 4x in parameters; the rules here are the project's.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 from mmengine import Config
 
-from rbdc_mm.arch import Arch, ResNetArch, ViTArch
+from rbdc_mm.arch import Arch
 from rbdc_mm.checkpoint.arch_of import arch_of
 from rbdc_mm.protocol.budgets import falling_epochs
 from rbdc_mm.protocol.chain import CoMPT
 from rbdc_mm.protocol.costs import num_parameters, scratch_epochs_of
 from rbdc_mm.protocol.plan import Plan
-from rbdc_mm.protocol.plan_table import model_of
 
 _STEP = (2.0, 4.0)  # least and largest ratio of parameters between neighbours
 _MOST = 3  # models below the target
-_DEEP = 12  # layers beyond which the depth is halved
-_LEAST_HEADS = 3  # DeiT-Ti's, the smallest of its family
-_LEAST_SHARE = 4  # of a ResNet's width: no narrower than a quarter
-_DEPTHS_OF = {2: (18, 34), 3: (50, 101, 152)}  # by convolutions a block
-_NAMES = {"DeiT-Ti": "deit-tiny", "DeiT-S": "deit-small", "DeiT-B": "deit-base"}
 
 
 @dataclass(frozen=True)
@@ -77,7 +71,7 @@ def suggest(cfg: Config, num_samples: int, budget: float | None = None) -> Sugge
     kept = given if given.get("type") == "CoMPT" else {}
     kept = {k: v for k, v in kept.items() if k not in ("type", "chain", "policy")}
     options = dict(operator="embed", distillation=dict(alpha=1.0, feature="pre_logits")) | kept
-    chain = [_size(arch, target) for arch in arches]
+    chain = [arch.size_within(target) for arch in arches]
     plan = CoMPT(chain=chain, policy=policy, **options).plan(cfg, num_samples)
     protocol = dict(type="CoMPT", chain=chain, policy=policy) | options
     return Suggestion(plan, _rule([*arches, target], epochs, schedule, budget, plan), protocol)
@@ -92,7 +86,7 @@ def chain_below(target: Arch) -> list[Arch]:
     below: list[Arch] = []
     larger = target
     while len(below) < _MOST:
-        ratios = {arch: _ratio(arch, larger) for arch in _smaller(larger, target)}
+        ratios = {arch: _ratio(arch, larger) for arch in larger.smaller(target)}
         allowed = {a: ratio for a, ratio in ratios.items() if _STEP[0] <= ratio <= _STEP[1]}
         if not allowed:
             break
@@ -110,64 +104,16 @@ def _ratio(small: Arch, large: Arch) -> float:
     return num_parameters(large) / num_parameters(small)
 
 
-def _smaller(arch: Arch, target: Arch) -> Iterator[Arch]:
-    """Every size that may stand right below ``arch``."""
-    if isinstance(arch, ResNetArch):
-        for base in range(8, arch.base_channels, 8):
-            if base * _LEAST_SHARE >= target.base_channels:
-                yield replace(arch, base_channels=base)
-        for depth in _DEPTHS_OF[arch.convs_per_block]:
-            if depth < arch.depth:
-                yield replace(arch, depth=depth)
-        return
-    assert isinstance(arch, ViTArch)
-    layers = arch.num_layers
-    if layers > _DEEP and layers % 2 == 0:
-        layers //= 2
-    for heads in range(_LEAST_HEADS, arch.num_heads + (layers < arch.num_layers)):
-        sizes = [arch.feedforward_channels * heads, (arch.hidden_dim or 0) * heads]
-        if any(size % arch.num_heads for size in sizes):
-            continue
-        ffn, hidden = (size // arch.num_heads for size in sizes)
-        yield replace(
-            arch,
-            embed_dims=heads * arch.head_dim,
-            num_heads=heads,
-            num_layers=layers,
-            feedforward_channels=ffn,
-            hidden_dim=hidden or None,
-            norm_blocks=(),
-        )
-
-
-def _size(arch: Arch, target: Arch) -> str | dict[str, int]:
-    """An entry of ``CoMPT.chain``."""
-    if isinstance(arch, ResNetArch):
-        sizes = dict(depth=arch.depth, base_channels=arch.base_channels)
-        return {key: size for key, size in sizes.items() if size != getattr(target, key)}
-    if arch.family in _NAMES:
-        return _NAMES[arch.family]
-    names = ("embed_dims", "num_layers", "num_heads", "feedforward_channels")
-    return {name: getattr(arch, name) for name in names}
-
-
 def _rule(
     arches: list[Arch], epochs: tuple[int, ...], schedule: int, budget: float | None, plan: Plan
 ) -> str:
-    sizes = " -> ".join(f"{model_of(a)} ({num_parameters(a) / 1e6:.3g} M)" for a in arches)
+    sizes = " -> ".join(f"{a.label()} ({num_parameters(a) / 1e6:.3g} M)" for a in arches)
     ratios = [f"{_ratio(small, large):.2g}x" for small, large in pairwise(arches)]
-    if isinstance(arches[-1], ResNetArch):
-        how = "fewer base channels (a multiple of 8, at least a quarter of the target's) or blocks"
-    else:
-        how = (
-            f"whole heads fewer (at least {_LEAST_HEADS}), half as deep where there are over "
-            f"{_DEEP} layers"
-        )
     lines = [
         f"sizes: {sizes}",
         f"  each model has at most {_STEP[1]:g} times fewer parameters than the next, as near to "
-        f"that as can be and at least {_STEP[0]:g} times ({', '.join(ratios)}): {how}; no more "
-        f"than {_MOST} models below the target",
+        f"that as can be and at least {_STEP[0]:g} times ({', '.join(ratios)}): "
+        f"{arches[-1].smaller_by}; no more than {_MOST} models below the target",
         f"epochs: {' : '.join(map(str, epochs))}",
         f"  300 : 60 : 40 : 36 on the config's own {schedule} epochs, smallest model first; longer "
         "chains repeat the last",

@@ -13,7 +13,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from rbdc_mm.arch import ViTArch
 from rbdc_mm.checkpoint.arch_of import model_with_arch
 from rbdc_mm.checkpoint.classifiers import (
     build_classifier,
@@ -22,10 +21,10 @@ from rbdc_mm.checkpoint.classifiers import (
     logits,
 )
 from rbdc_mm.checkpoint.files import Checkpoint, read_checkpoint
-from rbdc_mm.checkpoint.grow import check_target
 from rbdc_mm.config import read_config
 from rbdc_mm.growth import OPERATORS, couple
 from rbdc_mm.growth.calibrate import norm_scales
+from rbdc_mm.growth.couple import layer_norms
 from rbdc_mm.growth.exactness import Exactness
 from rbdc_mm.models.image_size import image_size_of
 
@@ -129,11 +128,10 @@ def inspect_growth(
     options = dict(record.get("options") or {})
     if operator.target_arch is not None:
         options["norm"] = norm
-        check_target(child.arch, operator.target_arch(arches, names, norm), names)
     exactness = operator.exactness(child.arch, arches, names, **options)
     if compare_corrections and operator.name != "couple":
         raise ValueError(f"--compare-corrections is about couplings: this grew by {operator.name}")
-    if compare_corrections and (not isinstance(child.arch, ViTArch) or norm == "block"):
+    if compare_corrections and (norm == "block" or not layer_norms(child.arch)):
         raise ValueError(
             "--compare-corrections is about LayerNorm over all channels, which "
             f"{child.path} has not: its coupling is exact without corrections"
@@ -228,8 +226,8 @@ def _images(
 
 
 def _size(child: Checkpoint) -> tuple[int, int]:
-    """The image size of a ViT; of a ResNet what its config trains at, else 224 pixels."""
-    if isinstance(child.arch, ViTArch):
+    """The image size that its tensors tell, or what its config trains at, else 224 pixels."""
+    if "img_size" in child.arch.settings():
         return child.arch.img_size
     try:
         return image_size_of(child.cfg)
@@ -295,7 +293,7 @@ def _corrections(
     coupled = []
     for name, options in kinds.items():
         model = build_classifier(model_with_arch(child.cfg.model, child.arch))
-        state = couple(child.arch, arches, [c.state_dict for c in read], names, **options)
+        state = couple.apply(child.arch, arches, [c.state_dict for c in read], names, **options)
         model.load_state_dict(state, strict=True)
         coupled.append((name, model.eval()))
     return coupled

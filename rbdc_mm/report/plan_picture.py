@@ -11,7 +11,6 @@ from matplotlib.patches import FancyBboxPatch, Polygon
 
 from rbdc_mm.cost import format_flops
 from rbdc_mm.protocol.plan import Plan, SourceFile, Stage
-from rbdc_mm.protocol.plan_table import model_of, width_of
 from rbdc_mm.report.plan_text import grown_words, model_words
 from rbdc_mm.report.style import paper_style, save_figure
 from rbdc_mm.report.words import epochs_words
@@ -60,8 +59,8 @@ def save_plan_picture(plan: Plan, path: str | Path) -> Path:
 def draw_plan(plan: Plan) -> Figure:
     """The picture as a matplotlib figure."""
     models, num_levels = _models(plan), plan.target.level + 1
-    narrowest = min(width_of(model.arch) for model in models)
-    tree = max(_LEAST_WIDTH, _LEAF_SLOT * width_of(plan.target.arch) / narrowest)
+    narrowest = min(model.arch.main_width() for model in models)
+    tree = max(_LEAST_WIDTH, _LEAF_SLOT * plan.target.arch.main_width() / narrowest)
     width = tree + _LEVEL_COLUMN + 2 * _MARGIN
     height = num_levels * (_BOX_HEIGHT + _GAP) - _GAP + _TITLE + _FOOT
     figure = Figure(figsize=(width, height), facecolor="white")
@@ -103,7 +102,7 @@ def _slots(plan: Plan, tree: float) -> dict[str, _Slot]:
     def place(model: _Model, left: float, width: float) -> None:
         slots[model.name] = _Slot(left, width, _FOOT + model.level * (_BOX_HEIGHT + _GAP))
         below = [plan.model(name) for name in _below(model)]
-        shares = [width_of(one.arch) / width_of(model.arch) for one in below]
+        shares = [one.arch.main_width() / model.arch.main_width() for one in below]
         if len(below) == 1 and model.operator != "embed":  # which fills the leading block
             left += (1 - shares[0]) / 2 * width
         for one, share in zip(below, shares, strict=True):
@@ -143,7 +142,7 @@ def _bands(axes: Axes, stage: Stage, slots: dict[str, _Slot], plan: Plan) -> Non
     for name in (stage.learned,) if stage.learned else stage.parents:
         stop = 1.0
         if stage.operator in ("couple", "embed"):
-            stop = start + width_of(plan.model(name).arch) / width_of(stage.arch)
+            stop = start + plan.model(name).arch.main_width() / stage.arch.main_width()
         _band(axes, slots[name], slots[stage.name], start, stop)
         start = stop if stage.operator == "couple" else 0.0
     if stage.parents and stage.operator != "couple" and stage.kind == "train":
@@ -218,7 +217,7 @@ def _shape(plan: Plan) -> str:
     if any(len(row) > 1 for row in rows):
         return " → ".join(str(len(row)) for row in rows)
     operators = [stage.name for stage in plan.stages if stage.kind == "operator"]
-    return " → ".join(model_of(row[0].arch) for row in rows if row[0].name not in operators)
+    return " → ".join(row[0].arch.label() for row in rows if row[0].name not in operators)
 
 
 def _foot(plan: Plan) -> str:

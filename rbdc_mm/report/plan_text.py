@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-from rbdc_mm.arch import Arch, ResNetArch, ViTArch
 from rbdc_mm.protocol.plan import Plan, SourceFile, Stage
-from rbdc_mm.protocol.plan_table import layers_differ
 from rbdc_mm.report.words import epochs_words
 
 _GROWN = {"couple": "coupled", "embed": "embedded"}
 
 
-def arch_words(arch: Arch) -> tuple[str, str]:
-    """``('DeiT-Ti 192 wide', '3 heads')``, ``('ResNet-50', '32 base channels')``."""
-    if isinstance(arch, ViTArch):
-        heads = "1 head" if arch.num_heads == 1 else f"{arch.num_heads} heads"
-        return f"{arch.family} {arch.embed_dims} wide", heads
-    assert isinstance(arch, ResNetArch), arch
-    return f"ResNet-{arch.depth}", f"{arch.base_channels} base channels"
-
-
 def model_words(model: Stage | SourceFile, plan: Plan) -> list[str]:
-    """Architecture, its depth where that differs within the plan, and how long it trains."""
+    """Architecture, its size, and how long it trains."""
     if isinstance(model, Stage) and model.kind == "operator":
         return [f"maps of {model.operator}", model.duration]
-    name, size = arch_words(model.arch)
-    if layers_differ(plan):
-        size = f"{size}, {model.arch.num_layers} layers"
+    name, size = model.arch.words()
     trained = "given" if isinstance(model, SourceFile) else epochs_words(model.epochs)
     return [name, size, trained]
 
