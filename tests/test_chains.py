@@ -222,7 +222,7 @@ UNEVEN = dict(embed_dims=12, num_layers=2, num_heads=3, feedforward_channels=24)
         ("CoMPT", dict(chain=[SAME]), "does not ascend .*not more parameters"),
         ("CoMPT", dict(chain=[UNEVEN, HALF["deit_b"]]), "from chain-0 .* to chain-1 .*12 -> 8"),
         ("CoMPT", dict(chain=[HALF["resnet18"]]), "is no size of a ViT"),
-        ("CoMPT", dict(chain=["deit-teeny"]), "'deit-teeny' is unknown: mmpretrain has"),
+        ("CoMPT", dict(chain=["deit-teeny"]), "'deit-teeny' is no size of a ViTArch"),
         ("CoMPT", dict(policy=dict(type="epochs", epochs=(1, 1, 1))), "3 entries: wanted 2"),
         ("CoMPT", dict(operator="imbed"), "unknown operator 'imbed'"),
         ("CoMPT", dict(operator=None, operator_options=dict(fill="random")), "without an operator"),

@@ -76,10 +76,10 @@ PLANS = {
     "4 → 1": plan_of(1, branching=4),
     "the target alone": plan_of(0),
     "8 → 4 → 2 → 1, ResNet": plan_of(3, 2048, lambda width: ResNetArch(101, width)),
-    "DeiT-Ti → DeiT-S → DeiT-B → ViT 1024": chain_of("embed", vit(192), vit(384), vit(768), LARGE),
+    "DeiT-Ti → DeiT-S → DeiT-B → ViT-L": chain_of("embed", vit(192), vit(384), vit(768), LARGE),
     "ResNet-50 x 32 → ResNet-50 x 64": chain_of("embed", ResNetArch(50, 32), ResNetArch(50)),
     "DeiT-S → DeiT-B": chain_of("couple", vit(384), vit(768)),
-    "ViT 768 → DeiT-B": chain_of(
+    "ViT 768x6 → DeiT-B": chain_of(
         "interpolate", ViTArch(768, 6, 12, 3072), vit(768), file=True, teachers=()
     ),
     "DeiT-Ti → DeiT-S": chain_of(None, vit(192), vit(384), parents=()),
@@ -120,38 +120,38 @@ def test_boxes_are_to_scale_and_say_everything():
     assert [w / widths[0] for w in widths] == pytest.approx([1, 1, 1, 1, 2, 2, 4])
     words = {text.get_text() for text in figure.axes[0].texts}
     # 4 * 1/16 + 2 * 1/4 + 1 = 1.75 of the target's own cost, at 116 of 300 epochs
-    assert {"DeiT-Ti 192 wide", "3 heads", "116 epochs", "3.6% of FLOPs", "57.1% of FLOPs"} < words
+    assert {"192 wide, 3 heads", "116 epochs", "3.6% of FLOPs", "57.1% of FLOPs"} < words
     assert any("= 67.67% of scratch (38.435 EFLOPs, 300 epochs)" in word for word in words)
 
 
 def test_tree_in_words():
     assert tree_text(PLANS["4 → 2 → 1"]).splitlines()[1:] == [
-        "target: DeiT-B 768 wide, 12 heads, 116 epochs",
-        "├── node1-0: DeiT-S 384 wide, 6 heads, 116 epochs",
-        "│   ├── leaf-0: DeiT-Ti 192 wide, 3 heads, 116 epochs",
-        "│   └── leaf-1: DeiT-Ti 192 wide, 3 heads, 116 epochs",
-        "└── node1-1: DeiT-S 384 wide, 6 heads, 116 epochs",
-        "    ├── leaf-2: DeiT-Ti 192 wide, 3 heads, 116 epochs",
-        "    └── leaf-3: DeiT-Ti 192 wide, 3 heads, 116 epochs",
+        "target: DeiT-B, 768 wide, 12 heads, 116 epochs",
+        "├── node1-0: DeiT-S, 384 wide, 6 heads, 116 epochs",
+        "│   ├── leaf-0: DeiT-Ti, 192 wide, 3 heads, 116 epochs",
+        "│   └── leaf-1: DeiT-Ti, 192 wide, 3 heads, 116 epochs",
+        "└── node1-1: DeiT-S, 384 wide, 6 heads, 116 epochs",
+        "    ├── leaf-2: DeiT-Ti, 192 wide, 3 heads, 116 epochs",
+        "    └── leaf-3: DeiT-Ti, 192 wide, 3 heads, 116 epochs",
     ]
     resnet = plan_of(1, 64, lambda width: ResNetArch(50, width))
     assert "├── leaf-0: ResNet-50, 32 base channels, 116 epochs" in tree_text(resnet)
 
 
 def test_chains_in_words():
-    chain = PLANS["DeiT-Ti → DeiT-S → DeiT-B → ViT 1024"]
+    chain = PLANS["DeiT-Ti → DeiT-S → DeiT-B → ViT-L"]
     assert tree_text(chain).splitlines()[1:3] == [
-        "target: ViT 1024 wide, 16 heads, 24 layers, 100 epochs",
-        "└── chain-2 (embedded, teacher): DeiT-B 768 wide, 12 heads, 12 layers, 100 epochs",
+        "target: ViT-L, 1024 wide, 16 heads, 100 epochs",
+        "└── chain-2 (embedded, teacher): DeiT-B, 768 wide, 12 heads, 100 epochs",
     ]
     assert tree_text(PLANS["DeiT-S → DeiT-B, maps"]).splitlines()[1:] == [
-        "target: DeiT-B 768 wide, 12 heads, 100 epochs",
-        "├── source-0 (grown by ligo): DeiT-S 384 wide, 6 heads, 100 epochs",
+        "target: DeiT-B, 768 wide, 12 heads, 100 epochs",
+        "├── source-0 (grown by ligo): DeiT-S, 384 wide, 6 heads, 100 epochs",
         "└── operator-1 (how it grows): maps of ligo, 100 steps",
         "    └── source-0 (source): see above",
     ]
-    given = PLANS["ViT 768 → DeiT-B"]
-    assert "└── chain-0 (grown by interpolate): ViT 768 wide, 12 heads, 6 layers, given" in (
+    given = PLANS["ViT 768x6 → DeiT-B"]
+    assert "└── chain-0 (grown by interpolate): ViT 768x6, 768 wide, 12 heads, given" in (
         tree_text(given)
     )
     assert any("unknown cost" in text.get_text() for text in draw_plan(given).axes[0].texts)
@@ -203,7 +203,7 @@ def test_the_tool_prints_table_and_tree_and_draws(tool, config, tmp_path, capsys
     assert tool.main([str(config), "--png", str(png), "--cfg-options", "protocol.depth=1"]) == 0
     said = capsys.readouterr()
     assert "rounding to whole epochs" in said.out and "of scratch" in said.out
-    assert "target: ViT 64 wide, 4 heads" in said.out and "└── leaf-1: ViT 32 wide" in said.out
+    assert "target: ViT 64x3, 64 wide, 4 heads" in said.out and "└── leaf-1: ViT 32x3" in said.out
     assert "leaf-2" not in said.out and "INFO" not in said.out + said.err  # depth 1, not 2
     with Image.open(png) as picture:
         assert picture.width > 800
@@ -228,7 +228,7 @@ def test_the_tool_suggests_a_chain(tool, config, capsys):
     heads = ["--cfg-options", "model.backbone.arch.num_heads=8"]
     assert tool.main([str(config), "--suggest", "--budget", "0.5", *heads]) == 0
     said = capsys.readouterr().out
-    for part in ("sizes: ViT 32", "rounding to whole epochs", "└── chain-0 (embedded, teacher)",
+    for part in ("sizes: ViT 32x3", "rounding to whole epochs", "└── chain-0 (embedded, teacher)",
                  'policy=dict(type="proportional", budget=0.5, epochs=(60, 12))'):  # fmt: skip
         assert part in said
     assert tool.main([str(config), "--budget", "0.5"]) == 1

@@ -197,7 +197,7 @@ def test_a_plan_for_another_number_of_samples(digits, tmp_path):
             "center is for LayerNorm|calibrate corrects LayerNorm",
         ),
         ("resnet18", dict(coupling=dict(mode="corrected", calibrate=2)), "ResNetArch has none"),
-        ("resnet18", dict(norm="block"), "norm='block' is for LayerNorm"),
+        ("resnet18", dict(norm="block"), "norm='block' is for families whose LayerNorm"),
     ],
 )
 def test_couplings_are_checked_before_the_leaves_train(digits, tmp_path, twin, options, message):

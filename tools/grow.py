@@ -16,11 +16,11 @@ from mmengine import DictAction
 from rbdc_mm.checkpoint.grow import grow_checkpoint
 from rbdc_mm.config import read_config
 from rbdc_mm.growth import OPERATORS
-
-FILES = {"norm", "calibrate", "learned"}  # options that are about files: see grow_checkpoint
+from rbdc_mm.names import load_plugins
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    load_plugins()
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -58,7 +58,6 @@ def main(argv: list[str] | None = None) -> int:
     configs = args.config * len(args.parents) if len(args.config or ()) == 1 else args.config
     started = time.perf_counter()
     try:
-        OPERATORS[args.operator].check_options(set(args.options) - FILES)
         target = read_config(args.target_config).model if args.target_config else None
         grown = grow_checkpoint(
             args.operator,

@@ -115,6 +115,11 @@ class Arch:
         """Channels that the classifier's last layer reads."""
         return self.feature_channels
 
+    @property
+    def norm(self) -> str:
+        """``'block'`` where LayerNorms take blocks of channels on their own, else ``'layer'``."""
+        return "block" if any(rule.blocks for rule in self.rules().values()) else "layer"
+
     def with_head(self, head: Config) -> Arch:
         """The whole classifier.
 

@@ -75,13 +75,13 @@ def grow_checkpoint(
         FileNotFoundError, ValueError: see ``read_checkpoint``, the operator, and a target whose
             architecture is not what the parents grow to.
     """
-    chosen = OPERATORS[operator]
     if configs is not None and len(configs) != len(parents):
         raise ValueError(f"got {len(configs)} configs for {len(parents)} parents: give one each")
     read = [
         read_checkpoint(path, config)
         for path, config in zip(parents, configs or [None] * len(parents), strict=True)
     ]
+    chosen = OPERATORS[operator]  # now that their configs have imported what they need
     names = [str(checkpoint.path) for checkpoint in read]
     arches = [checkpoint.arch for checkpoint in read]
     sources = list(map(ledger_of, read))

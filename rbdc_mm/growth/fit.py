@@ -58,7 +58,7 @@ def check_source(
     if type(source) is not type(target):
         kinds = type(source).__name__, type(target).__name__
         raise ValueError(f"{operator} cannot grow {name}, a {kinds[0]}, to a {kinds[1]}")
-    if any(rule.blocks for arch in (target, source) for rule in arch.rules().values()):
+    if "block" in (target.norm, source.norm):
         raise ValueError(f"{operator} is for LayerNorm over all channels, not for norm='block'")
     if why := source.obstacle(target):
         labels = source.label(), target.label()

@@ -58,7 +58,7 @@ class GrowthHook(Hook):
         out = Path(runner.work_dir) / "grown.pth"
         if is_main_process():
             model = plain_config(runner.cfg).model
-            norm = "block" if getattr(arch_of(model), "norm_blocks", ()) else "layer"
+            norm = arch_of(model).norm
             options = {"seed": runner.seed, **self.options}
             grown = grow_checkpoint(
                 self.operator, self.parents, out, target_model=model, norm=norm, **options

@@ -75,7 +75,7 @@ class _Coupled(_Grown):
     def _grow(
         self, arches: list[Arch], states: list[StateDict], names: list[str]
     ) -> dict[str, Tensor]:
-        norm = "block" if getattr(self.own_arch, "norm_blocks", ()) else "layer"
+        norm = self.own_arch.norm
         target = coupled_arch(arches, names, norm)
         _check_same(self.own_arch, target, names)
         return couple.apply(target, arches, states, names, norm=norm, **self.coupling)

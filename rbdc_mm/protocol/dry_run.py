@@ -103,17 +103,14 @@ def check_growth(plan: Plan) -> None:
             continue
         operator, options = OPERATORS[stage.operator], dict(stage.operator_options)
         arches = [plan.model(name).arch for name in stage.parents]
-        if stage.operator == "couple":
-            options["norm"] = "block" if getattr(stage.arch, "norm_blocks", ()) else "layer"
+        if operator.target_arch is not None:
+            options["norm"] = stage.arch.norm
             if options.pop("calibrate", 0):  # measured only when it runs
                 options["norm_scales"] = [{} for _ in arches]
         where = f"stage {stage.name}"
         try:
-            operator.exactness(stage.arch, arches, stage.parents, **options)
-            if operator.needs_init:
-                options["init"] = _ones(stage.arch)
-            states = [_ones(arch) for arch in arches]
-            state = operator.apply(stage.arch, arches, states, stage.parents, **options)
+            states, init = [_ones(arch) for arch in arches], _ones(stage.arch)
+            state = operator.apply(stage.arch, arches, states, stage.parents, init, **options)
         except ValueError as error:
             raise ValueError(f"{where}: {error}") from error
         resolve(stage.arch, {k: v.shape for k, v in state.items()}, where)

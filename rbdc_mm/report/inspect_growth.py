@@ -124,14 +124,13 @@ def inspect_growth(
     read = _read_parents(child, record, parents, configs)
     names, arches = [str(c.path) for c in read], [c.arch for c in read]
     operator = OPERATORS[record.get("operator", "couple")]
-    norm = "block" if getattr(child.arch, "norm_blocks", ()) else "layer"
     options = dict(record.get("options") or {})
     if operator.target_arch is not None:
-        options["norm"] = norm
+        options["norm"] = child.arch.norm
     exactness = operator.exactness(child.arch, arches, names, **options)
     if compare_corrections and operator.name != "couple":
         raise ValueError(f"--compare-corrections is about couplings: this grew by {operator.name}")
-    if compare_corrections and (norm == "block" or not layer_norms(child.arch)):
+    if compare_corrections and (child.arch.norm == "block" or not layer_norms(child.arch)):
         raise ValueError(
             "--compare-corrections is about LayerNorm over all channels, which "
             f"{child.path} has not: its coupling is exact without corrections"
