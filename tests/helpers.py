@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
 import torch
 from mmengine.registry import init_default_scope
 from torch import nn
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 def vit_model(
@@ -84,3 +90,11 @@ def randomise(model: nn.Module, seed: int = 0) -> nn.Module:
             fan_in = tensor[0].numel() if tensor.dim() > 1 else 10
             tensor.copy_(noise / fan_in**0.5 + (1.0 if tensor.dim() == 1 else 0.0))
     return model
+
+
+def load_tool(name: str) -> ModuleType:
+    """tools/NAME.py as a module."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "tools" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import torch
 from mmengine import Config
 from mmengine.registry import DefaultScope
 
-from conftest import ROOT
+from helpers import load_tool
 from rbdc_mm.report.browse import _image, _preprocessor, browse
 
 DETECTOR = "configs/tiny/mask_rcnn_r18_scratch_digit_scenes.py"
@@ -82,9 +81,7 @@ def test_colours_are_those_of_the_files(config):
 
 
 def test_errors_in_one_line(digit_scenes, tmp_path, capsys):
-    spec = importlib.util.spec_from_file_location("browse_tool", ROOT / "tools/browse.py")
-    tool = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tool)
+    tool = load_tool("browse")
     (tmp_path / "plain.py").write_text("a = 1")
     truth = digit_scenes / "annotations/instances_train2017.json"
     content = json.loads(truth.read_text())

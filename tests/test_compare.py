@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import subprocess
 import sys
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from helpers import load_tool
 from rbdc_mm.cost import Ledger
 from rbdc_mm.records import RECORD
 from rbdc_mm.report.compare import compare_methods, compare_runs
@@ -62,9 +62,7 @@ def rbdc(root, name, tops, **more) -> None:
 
 @pytest.fixture(scope="module")
 def tool():
-    spec = importlib.util.spec_from_file_location("compare_tool", ROOT / "tools/compare.py")
-    command = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(command)
+    command = load_tool("compare")
     return lambda *args: command.main([str(arg) for arg in args])
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import torch
 from mmengine import Config
 
 from conftest import ROOT
+from helpers import load_tool
 from rbdc_mm.models.cost_of import build_on_meta
 from rbdc_mm.report.detect import detect
 
@@ -21,9 +21,7 @@ CONFIG = "configs/tiny/mask_rcnn_r18_rbdc_digit_scenes.py"  # its backbone's che
 
 @pytest.fixture(scope="module")
 def tool():
-    spec = importlib.util.spec_from_file_location("detect_tool", ROOT / "tools/detect.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = load_tool("detect")
     return module
 
 

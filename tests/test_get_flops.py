@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import copy
-import importlib.util
 from pathlib import Path
 
 import pytest
 import torch
 from mmengine.config import Config
 
-from helpers import resnet_model, vit_model
+from helpers import load_tool, resnet_model, vit_model
 from made_sets import FolderSet
 from rbdc_mm.cost import count_flops, resnet_macs, vit_macs
 from rbdc_mm.models.cost_of import (
@@ -23,13 +22,6 @@ from rbdc_mm.models.cost_of import (
 
 ROOT = Path(__file__).parents[1]
 MASK_RCNN = "mmdet::mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py"
-
-
-def load_tool():
-    spec = importlib.util.spec_from_file_location("get_flops", ROOT / "tools" / "get_flops.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def config(tmp_path, base: str, more: str = "") -> Config:
@@ -215,7 +207,7 @@ def test_one_stage_and_cascade_detectors(tmp_path):
 
 
 def run_tool(capsys, *argv) -> dict[str, str]:
-    load_tool().main([str(arg) for arg in argv])
+    load_tool("get_flops").main([str(arg) for arg in argv])
     lines = capsys.readouterr().out.splitlines()
     return {line[:18].strip(): line[18:] for line in lines if line[:18].strip()}
 
@@ -260,13 +252,13 @@ def test_samples_on_disk_win_over_a_number_that_a_base_gave(tmp_path, capsys):
     assert planned["training samples"] == "400"  # the data is not there
     option = ["--cfg-options", f"train_dataloader.dataset.data_root={animals.root}",
               "train_dataloader.dataset.metainfo.classes=['ant','bee','cat']"]  # fmt: skip
-    load_tool().main([str(path), *option])
+    load_tool("get_flops").main([str(path), *option])
     said = capsys.readouterr()
     assert "training samples  9" in said.out
     assert "num_train_samples=400 in the config, but the training data set has 9" in said.err
     (animals.root / "train/bee/0.jpg").write_bytes(b"")
     (animals.root / "train/dog").mkdir()
-    load_tool().main([str(path), *option])
+    load_tool("get_flops").main([str(path), *option])
     said = capsys.readouterr()
     assert "training samples  400" in said.out and "4 of 3 class folders" in said.err
 
@@ -292,4 +284,4 @@ def test_tool_says_what_is_wrong_in_one_line(tmp_path):
     path = tmp_path / "empty.py"
     path.write_text("image_size = 3\n")
     with pytest.raises(SystemExit, match="has no key 'model'"):
-        load_tool().main([str(path)])
+        load_tool("get_flops").main([str(path)])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import subprocess
 import sys
@@ -13,7 +12,7 @@ import torch
 from mmengine import Config
 
 from checkpoint_helpers import image_folder, save_checkpoint, save_config
-from helpers import resnet_model, vit_model
+from helpers import load_tool, resnet_model, vit_model
 from rbdc_mm.arch import shapes_of
 from rbdc_mm.checkpoint.classifiers import load_classifier
 from rbdc_mm.checkpoint.files import load_file, read_checkpoint
@@ -23,13 +22,6 @@ from rbdc_mm.report.inspect_growth import inspect_growth
 ROOT = Path(__file__).parents[1]
 VIT = vit_model(embed_dims=16, num_heads=2, num_layers=2)
 RESNET = resnet_model(18, base_channels=4)
-
-
-def load_tool(name: str):
-    spec = importlib.util.spec_from_file_location(name, ROOT / "tools" / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def run(name: str, *args: object) -> subprocess.CompletedProcess:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import pytest
 from matplotlib.patches import FancyBboxPatch
 from PIL import Image
 
-from helpers import vit_model
+from helpers import load_tool, vit_model
 from rbdc_mm.arch import ResNetArch, ViTArch
 from rbdc_mm.protocol.plan import Plan, SourceFile, Stage
 from rbdc_mm.report.plan_picture import draw_plan, save_plan_picture
@@ -183,9 +182,7 @@ default_scope = 'mmpretrain'
 
 @pytest.fixture(scope="module")
 def tool():
-    spec = importlib.util.spec_from_file_location("plan_tool", ROOT / "tools" / "plan.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = load_tool("plan")
     yield module
     logging.disable(logging.NOTSET)  # which the tool raises, for its own process
 

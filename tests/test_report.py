@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import math
 import subprocess
@@ -13,6 +12,7 @@ import matplotlib
 import pandas as pd
 import pytest
 
+from helpers import load_tool
 from rbdc_mm.cost import Ledger
 from rbdc_mm.records import RECORD
 from rbdc_mm.report import aggregate, aggregate_each, arms_of, collect
@@ -468,9 +468,7 @@ def test_the_tool_prints_tables_and_loads_no_openmmlab(runs, tmp_path):
 
 
 def test_the_tool_says_errors_in_one_line(runs, tmp_path, capsys):
-    spec = importlib.util.spec_from_file_location("aggregate_tool", ROOT / "tools/aggregate.py")
-    command = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(command)
+    command = load_tool("aggregate")
     assert command.main([str(tmp_path / "nowhere"), "--out", str(tmp_path / "out")]) == 1
     assert capsys.readouterr().err.startswith("error: ")
     runs.add("a", 90.0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 
 import pytest
@@ -10,8 +9,7 @@ import torch
 from mmpretrain.structures import DataSample
 
 from checkpoint_helpers import save_checkpoint, save_config
-from conftest import ROOT
-from helpers import build_classifier, resnet_model, vit_model
+from helpers import build_classifier, load_tool, resnet_model, vit_model
 from rbdc_mm.checkpoint.files import load_file, read_checkpoint
 from rbdc_mm.checkpoint.grow import grow_checkpoint, initial_state
 from rbdc_mm.cost import Ledger
@@ -22,9 +20,7 @@ RESNETS = resnet_model(18, 4), resnet_model(34, 6)
 
 
 def tool(name: str):
-    spec = importlib.util.spec_from_file_location(name, ROOT / "tools" / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = load_tool(name)
     return module.main
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import re
@@ -15,6 +14,7 @@ from types import ModuleType
 
 import pytest
 
+from helpers import load_tool
 from rbdc_mm.cost import Ledger
 from rbdc_mm.report.collect import collect
 from rbdc_mm.report.watch import progress_line, watch
@@ -24,10 +24,7 @@ ROOT = Path(__file__).parents[1]
 
 @pytest.fixture(scope="module")
 def bench() -> ModuleType:
-    path = ROOT / "tools" / "bench_aggregate.py"
-    spec = importlib.util.spec_from_file_location("bench_aggregate", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = load_tool("bench_aggregate")
     return module
 
 

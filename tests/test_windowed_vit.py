@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 from argparse import Namespace
 
@@ -13,7 +12,7 @@ from mmengine.model import BaseModule
 from mmpretrain.models import VisionTransformer
 
 from checkpoint_helpers import save_checkpoint
-from helpers import randomise, vit_model
+from helpers import load_tool, randomise, vit_model
 from rbdc_mm.checkpoint.grow import grow_checkpoint
 from rbdc_mm.cost import count_flops, meta_parameters
 from rbdc_mm.models import BlockLayerNorm, WindowedVisionTransformer
@@ -430,9 +429,7 @@ def test_wrong_settings(options, message):
 
 def test_benchmark_measures_and_counts():
     """Its parts in this process, on a stamp."""
-    spec = importlib.util.spec_from_file_location("bench_windows", "tools/bench_windows.py")
-    bench = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(bench)
+    bench = load_tool("bench_windows")
     args = Namespace(arch="deit-tiny", size=(64, 96), window=2, batch=2, steps=1, rel_pos=False)
     args.device, args.amp = "cpu", False
     assert bench.gflops(args, "windowed") < bench.gflops(args, "global")

@@ -66,6 +66,7 @@ def judge(growth: Growth, target: Arch, parents: Sequence[Arch]) -> Exactness:
     reasons = _shift_reasons(growth) or [
         *_map_reasons(parts, target, deep),
         *_copy_reasons(growth, target, deep, parts),
+        *_sharing_reasons(target, parts),
         *_norm_reasons(growth, target, deep, parts),
         *_fill_reasons(growth, target, deep),
     ]
@@ -127,11 +128,25 @@ def _copy_reasons(
                 yield f"rows of k and v stand among those of q in {axis.space}"
 
 
+def _sharing_reasons(target: Arch, parts: Sequence[Part]) -> Iterator[str]:
+    """What writes into no space that grows is added up over the parents."""
+    growing = set(_growing(target))
+    shared = [
+        key
+        for key, rule in target.rules().items()
+        if len(parts) > 1
+        and rule.kind in ("linear", "norm", "gain", "buffer")
+        and not any(a.role == "out" and a.space in {*growing, "classes"} for a in rule.axes)
+    ]
+    if shared:
+        yield f"{len(shared)} tensors that the parents share are added up ({shared[0]}, ...)"
+
+
 def _keeps_units(written: Map, unit: int) -> bool:
-    """Whether channels of one unit of the source stay together, in their order."""
-    inside = torch.equal(written.target % unit, written.source % unit)
-    groups = torch.stack([written.target // unit, written.source // unit])
-    return inside and groups.unique(dim=1).shape[1] * unit == len(written.target)
+    """Whether each unit that is written holds the channels of one unit of the source, each once."""
+    units = torch.stack([written.target // unit, written.source // unit]).unique(dim=1)
+    channels = torch.stack([written.target // unit, written.source]).unique(dim=1)
+    return units.shape[1] * unit == channels.shape[1] == len(written.target)
 
 
 def _norm_reasons(

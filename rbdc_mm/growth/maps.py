@@ -41,7 +41,7 @@ class Map:
             unit: of both.
         """
         if axis.per_unit:
-            first = (self.target % unit == 0) & (self.source % unit == 0)
+            first = self.target % unit == 0
             scale = self.scale[first] if isinstance(self.scale, Tensor) else self.scale
             return Map(self.target[first] // unit, self.source[first] // unit, scale)
         if axis.pack == 1:
