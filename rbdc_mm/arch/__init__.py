@@ -5,10 +5,11 @@ their families.
 """
 
 from rbdc_mm.arch.axes import Axis, Rule, Space
+from rbdc_mm.arch.deit import DistilledViTArch
 from rbdc_mm.arch.family import Arch
 from rbdc_mm.arch.resnet import ResNetArch, ResNetCIFARArch
 from rbdc_mm.arch.resolve import axis_size, resolve, shapes_of
-from rbdc_mm.arch.vit import DistilledViTArch, ViTArch
+from rbdc_mm.arch.vit import ViTArch
 from rbdc_mm.names import Catalog
 
 ARCHS: Catalog[type[Arch]] = Catalog("architecture")

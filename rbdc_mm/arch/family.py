@@ -13,14 +13,15 @@ _SIZES = ("width", "depth")
 T = TypeVar("T")
 
 
-def width(default: Any = MISSING, *, ordered: bool = True) -> Any:
+def width(default: Any = MISSING, *, ordered: bool = True, follows: str = "") -> Any:
     """A dataclass field that coupling adds up: a number, one for each stage, or None for none.
 
     Args:
         default: as of ``dataclasses.field``.
         ordered: whether a network that has more of it counts as larger.
+        follows: the width to which it keeps its ratio where it is not given.
     """
-    return field(default=default, metadata={"is": "width", "ordered": ordered})
+    return field(default=default, metadata={"is": "width", "ordered": ordered, "follows": follows})
 
 
 def depth(default: Any = MISSING) -> Any:
@@ -214,7 +215,7 @@ class Arch:
             size: a name in ``zoo``, or fields by name; what is left out stays as it is.
 
         Raises:
-            ValueError: an unknown name or field.
+            ValueError: an unknown name or field, or a ratio that cannot be kept.
         """
         named = self.zoo.get(size.lower()) if isinstance(size, str) else size
         if named is None or set(named) - set(self.sizes()):
@@ -223,8 +224,17 @@ class Arch:
                 f"{size!r} is no size of a {type(self).__name__}: wanted {names}a dict of "
                 f"{', '.join(self.sizes())}"
             )
-        as_field = {k: tuple(v) if isinstance(v, list) else v for k, v in named.items()}
-        return replace(self, **as_field)
+        sizes = {k: tuple(v) if isinstance(v, list) else v for k, v in named.items()}
+        for f in self._fields("width"):
+            value, leader = getattr(self, f.name), f.metadata["follows"]
+            if leader in sizes and value is not None and f.name not in sizes:
+                sizes[f.name], rest = divmod(value * sizes[leader], getattr(self, leader))
+                if rest:
+                    raise ValueError(
+                        f"{size!r}: {f.name}={value} does not shrink in the ratio "
+                        f"{sizes[leader]}:{getattr(self, leader)}, give it as well"
+                    )
+        return replace(self.with_plain_norms(), **sizes)
 
     def size_within(self, target: Arch) -> str | dict[str, Any]:
         """What ``target.resized`` makes this network of."""

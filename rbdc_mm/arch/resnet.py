@@ -51,7 +51,7 @@ class ResNetArch(Arch):
 
     depth: int = depth()
     base_channels: int = width(64)
-    stem_channels: int | None = width(None)
+    stem_channels: int | None = width(None, follows="base_channels")
     in_channels: int = 3
     num_classes: int | None = None
     expansion: int | None = None
@@ -189,13 +189,6 @@ class ResNetArch(Arch):
         stems = [p.stem_channels or p.base_channels for p in parents]
         coupled = replace(super().coupled(parents, norm), stem_channels=None)
         return coupled._with_stem(sum(stems))
-
-    def resized(self, size: str | Config) -> Arch:
-        """See ``Arch``; the stem keeps its ratio to the base channels unless it is given."""
-        arch = super().resized(size)
-        if self.stem_channels is None or isinstance(size, str) or "stem_channels" in size:
-            return arch
-        return arch._with_stem(self.stem_channels * arch.base_channels // self.base_channels)
 
     def _with_stem(self, channels: int) -> ResNetArch:
         return replace(self, stem_channels=None if channels == self.base_channels else channels)

@@ -1,4 +1,4 @@
-"""mmpretrain's VisionTransformer (the DeiT family and any ``arch`` dict), and the distilled one."""
+"""mmpretrain's VisionTransformer: the DeiT family and any ``arch`` dict."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ class ViTArch(Arch):
     pooled_norm: bool = False
     layer_scale: bool = False
     num_classes: int | None = None
-    hidden_dim: int | None = width(None, ordered=False)
+    hidden_dim: int | None = width(None, ordered=False, follows="embed_dims")
     norm_blocks: tuple[int, ...] = ()
     norm_eps: float = setting(1e-6)
 
@@ -245,29 +245,6 @@ class ViTArch(Arch):
         """The same network with LayerNorms over all channels."""
         return replace(self, norm_blocks=())
 
-    def resized(self, size: str | Config) -> Arch:
-        """See ``Arch``; a dict names all sizes, and the head's hidden layer keeps its ratio."""
-        if not isinstance(size, str) and set(size) != set(_SIZES):
-            raise ValueError(
-                f"{size!r} is no size of a ViT: wanted mmpretrain's name of one, or a dict of "
-                f"{_SIZES}"
-            )
-        arch = super(ViTArch, self.with_plain_norms()).resized(size)
-        if self.hidden_dim is None:
-            return arch
-        hidden, rest = divmod(self.hidden_dim * arch.embed_dims, self.embed_dims)
-        if rest:
-            raise ValueError(
-                f"{size!r}: the head's hidden_dim={self.hidden_dim} does not shrink in the ratio "
-                f"{arch.embed_dims}:{self.embed_dims}"
-            )
-        return replace(arch, hidden_dim=hidden)
-
-    def size_within(self, target: Arch) -> str | dict[str, Any]:
-        """See ``Arch``; a DeiT by its name, else all four sizes."""
-        names = {"DeiT-Ti": "deit-tiny", "DeiT-S": "deit-small", "DeiT-B": "deit-base"}
-        return names.get(self.label()) or {name: getattr(self, name) for name in _SIZES}
-
     def smaller(self, target: Arch) -> Iterator[ViTArch]:
         """Fewer whole heads, at half the depth where it is deep."""
         layers = self.num_layers
@@ -294,31 +271,3 @@ def _norm_blocks(backbone: Config, embed_dims: int) -> tuple[int, ...]:
             "give norm_blocks=(width of each parent)"
         )
     return (embed_dims // count,) * count
-
-
-@dataclass(frozen=True)
-class DistilledViTArch(ViTArch):
-    """A DeiT with a distillation token and a classifier of its own for it.
-
-    mmpretrain's head averages both classifiers, in training as well.
-    """
-
-    head: ClassVar[str] = "DeiTClsHead"
-
-    @property
-    def num_tokens(self) -> int:
-        """Patch tokens plus the class and the distillation token."""
-        return super().num_tokens + 1
-
-    def rules(self) -> dict[str, Rule]:
-        """See ``Arch``."""
-        table = super().rules()
-        table["backbone.dist_token"] = linear(fix(1), fix(1), out("residual"))
-        if self.num_classes is not None:
-            features = "residual" if self.hidden_dim is None else "hidden"
-            table |= dense("head.layers.head_dist", out("classes"), inp(features))
-        return table
-
-    def label(self) -> str:
-        """``DeiT-S distilled``."""
-        return f"{super().label()} distilled"
