@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from helpers import build_classifier, resnet_model, vit_model
+from helpers import build_classifier, convnext_model, resnet_model, swin_model, vit_model
 from operator_table import TABLE
 from rbdc_mm.checkpoint.arch_of import arch_of, model_with_arch
 from rbdc_mm.growth import OPERATORS, couple, coupled_arch
@@ -39,6 +39,8 @@ COUPLINGS: dict[str, tuple[list[dict], dict]] = {
     "couple-vit-block": ([vit_model(**size) for size in _PAIR], dict(norm="block")),
     "couple-resnet18": ([resnet_model(18, 4), resnet_model(18, 8)], {}),
     "couple-resnet50": ([resnet_model(50, 4)] * 3, {}),
+    "couple-convnext": ([convnext_model()] * 2, {}),
+    "couple-swin": ([swin_model(), swin_model(16, 2)], {}),
 }  # fmt: skip
 
 
@@ -51,7 +53,8 @@ def filled(model: nn.Module, seed: int) -> dict[str, Tensor]:
         signs = torch.from_numpy(random.randint(0, 2, tuple(tensor.shape))) * 2 - 1
         positive = name.endswith("running_var")
         filled = values.double() if positive else values.double() * signs
-        state[name] = filled if tensor.is_floating_point() else torch.tensor(seed)
+        counted = torch.tensor(seed) if tensor.dim() == 0 else tensor  # a table of indices
+        state[name] = filled if tensor.is_floating_point() else counted
     return state
 
 

@@ -57,12 +57,48 @@ def resnet_model(depth=18, base_channels=8, num_classes=10, **backbone) -> dict:
             **backbone,
         ),
         neck=dict(type="GlobalAveragePooling"),
-        head=dict(
-            type="LinearClsHead",
-            num_classes=num_classes,
-            in_channels=base_channels * 8 * (1 if depth < 50 else 4),
-            loss=dict(type="CrossEntropyLoss"),
-        ),
+        head=_linear_head(num_classes, base_channels * 8 * (1 if depth < 50 else 4)),
+    )
+
+
+def distilled_model(**options) -> dict:
+    """Config of a tiny ViT classifier with a distillation token."""
+    model = vit_model(**options)
+    model["backbone"]["type"] = "DistilledVisionTransformer"
+    model["head"]["type"] = "DeiTClsHead"
+    return model
+
+
+def convnext_model(channels=8, depths=(1, 1, 2, 1), num_classes=10, **backbone) -> dict:
+    """Config of a narrow ConvNeXt classifier; ``channels`` of its first stage."""
+    widths = [channels * 2**i for i in range(4)]
+    # gammas of 1e-6 would hide the blocks
+    backbone = dict(layer_scale_init_value=1.0) | backbone
+    return dict(
+        type="ImageClassifier",
+        backbone=dict(type="ConvNeXt", arch=dict(channels=widths, depths=list(depths)), **backbone),
+        head=_linear_head(num_classes, widths[-1]),
+    )
+
+
+def swin_model(embed_dims=8, heads=1, depths=(2, 2, 2, 2), num_classes=10, **backbone) -> dict:
+    """Config of a narrow SwinTransformer classifier for 64 px; ``heads`` of its first stage."""
+    arch = dict(embed_dims=embed_dims, depths=list(depths),
+                num_heads=[heads * 2**i for i in range(4)])  # fmt: skip
+    return dict(
+        type="ImageClassifier",
+        backbone=dict(type="SwinTransformer", arch=arch, img_size=64, window_size=2, **backbone),
+        neck=dict(type="GlobalAveragePooling"),
+        head=_linear_head(num_classes, embed_dims * 8),
+    )
+
+
+def _linear_head(num_classes: int, in_channels: int) -> dict:
+    return dict(
+        type="LinearClsHead",
+        num_classes=num_classes,
+        in_channels=in_channels,
+        loss=dict(type="CrossEntropyLoss"),
     )
 
 

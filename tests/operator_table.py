@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from helpers import resnet_model, vit_model
+from helpers import convnext_model, resnet_model, swin_model, vit_model
 
 VIT = dict(embed_dims=16, num_heads=2, num_layers=2)
 
@@ -74,5 +74,28 @@ TABLE = {
     "lemon-resnet50-inner": (  # as LEMON's code does: wider inside, stages as they were
         "lemon", resnet(depth=50), resnet50_inner(8), {}, True,
     ),
+    "net2net-convnext": (
+        "net2net", convnext_model(), convnext_model(16, (2, 1, 4, 1)), dict(noise=0), True,
+    ),
+    "net2net-convnext-uneven": (
+        "net2net", convnext_model(), convnext_model(12), dict(noise=0), False,
+    ),
+    "embed-convnext-zero": (
+        "embed", convnext_model(), convnext_model(16), dict(fill="zero_out"), False,
+    ),
+    "stack-convnext": ("stack", convnext_model(), convnext_model(depths=(1, 1, 4, 2)), {}, False),
+    "bert2bert-convnext": ("bert2bert", convnext_model(), convnext_model(16), {}, False),
+    "interpolate-convnext": (
+        "interpolate", convnext_model(), convnext_model(depths=(1, 1, 4, 1)), {}, False,
+    ),
+    "lemon-convnext": ("lemon", convnext_model(), convnext_model(16, (2, 1, 4, 1)), {}, True),
+    "net2net-swin": (
+        "net2net", swin_model(), swin_model(16, 2, (2, 4, 6, 2)), dict(noise=0), True,
+    ),
+    "net2net-swin-uneven": ("net2net", swin_model(), swin_model(24, 3), dict(noise=0), True),
+    "embed-swin-zero": ("embed", swin_model(), swin_model(16, 2), dict(fill="zero_out"), False),
+    "embed-swin-naive": ("embed", swin_model(), swin_model(16, 2), dict(packed="naive"), False),
+    "stack-swin": ("stack", swin_model(), swin_model(depths=(2, 2, 4, 2)), {}, False),
+    "lemon-swin": ("lemon", swin_model(), swin_model(16, 2, (2, 2, 6, 2)), {}, True),
     "lemon-resnet50": ("lemon", resnet(depth=50), resnet(6, depth=50), {}, True),
 }  # fmt: skip

@@ -7,7 +7,16 @@ from dataclasses import replace
 import pytest
 import torch
 
-from helpers import build_classifier, randomise, resnet_model, vit_model
+from helpers import (
+    build_classifier,
+    convnext_model,
+    distilled_model,
+    randomise,
+    resnet_model,
+    swin_model,
+    vit_model,
+)
+from operator_table import resnet50_inner
 from rbdc_mm.arch import ResNetArch, ViTArch, axis_size, resolve, shapes_of
 from rbdc_mm.arch.axes import Rule
 from rbdc_mm.checkpoint.arch_of import arch_of
@@ -20,6 +29,17 @@ MODELS = {
     "vit_hidden": vit_model(head=dict(hidden_dim=20)),
     "resnet18": resnet_model(18),
     "resnet50": resnet_model(50),
+    "resnet50_inner": resnet50_inner(8),
+    "resnet_cifar": resnet_model(18)
+    | dict(backbone=resnet_model(18)["backbone"] | dict(type="ResNet_CIFAR")),
+    "vit_padded": vit_model(img_size=36),
+    "deit_distilled": distilled_model(),
+    "convnext": convnext_model(),
+    "convnext_plain": convnext_model(
+        layer_scale_init_value=0.0, linear_pw_conv=False, gap_before_final_norm=False
+    )
+    | dict(neck=dict(type="GlobalAveragePooling")),
+    "swin": swin_model(),
 }
 
 
@@ -35,8 +55,12 @@ def permuted(arch, rules, state, space, perm):
     for key, tensor in state.items():
         for n, axis in enumerate(rules[key].axes):
             if axis.space == space:
-                size = arch.spaces()[space].size
+                size, unit = arch.spaces()[space].size, arch.spaces()[space].unit
                 index = torch.cat([perm + p * size for p in range(axis.pack)])
+                if axis.interleaved:
+                    index = (perm[:, None] * axis.pack + torch.arange(axis.pack)).flatten()
+                if axis.per_unit:
+                    index = perm[::unit] // unit
                 tensor = tensor.index_select(n, index)
         moved[key] = tensor
     return moved
@@ -46,7 +70,8 @@ def movement(model, arch, rules, space) -> float:
     """Largest change of any logit, relative to the largest logit."""
     state = {k: v.clone() for k, v in model.state_dict().items()}
     generator = torch.Generator().manual_seed(1)
-    images = torch.randn(2, 3, 32, 32, dtype=torch.float64, generator=generator)
+    side = 64 if "stage0" in arch.spaces() else 36
+    images = torch.randn(2, 3, side, side, dtype=torch.float64, generator=generator)
     before = model(images)
     size, unit = arch.spaces()[space].size, arch.spaces()[space].unit
     model.load_state_dict(
@@ -64,7 +89,7 @@ def test_logits_are_invariant_under_permutations(name):
     arch = arch_of(MODELS[name])
     rules = resolve(arch, {k: v.shape for k, v in model.state_dict().items()}, name)
     hidden = [s for s in arch.spaces() if s not in ("image", "classes")]
-    assert "residual" in hidden or "stage4" in hidden
+    assert {"residual", "stage3"} & set(hidden)
     for space in hidden:
         assert movement(model, arch, rules, space) < 1e-12, space
 
@@ -75,6 +100,7 @@ def test_logits_are_invariant_under_permutations(name):
         ("vit", "backbone.layers.0.attn.proj.weight", "residual"),
         ("vit", "backbone.layers.1.attn.proj.weight", "heads"),
         ("resnet50", "backbone.layer1.0.conv2.weight", "block1.0.conv1"),
+        ("swin", "backbone.stages.2.blocks.1.attn.w_msa.proj.weight", "heads2.1"),
     ],
 )
 @torch.no_grad()

@@ -6,16 +6,23 @@ import pytest
 import torch
 from torch import nn
 
-from helpers import build_classifier, randomise
+from helpers import build_classifier, convnext_model, randomise, swin_model
 from operator_table import TABLE, resnet, vit
 from rbdc_mm.arch import resolve
 from rbdc_mm.checkpoint.arch_of import arch_of
 from rbdc_mm.checkpoint.classifiers import logits
-from rbdc_mm.growth import OPERATORS
+from rbdc_mm.growth import OPERATORS, Growth, Part
 from rbdc_mm.growth.copies import cyclic, random
 from rbdc_mm.growth.depth import repeat_each
+from rbdc_mm.growth.engine import grow
+from rbdc_mm.growth.exactness import judge
+from rbdc_mm.growth.maps import leading
 
 EXACT = 1e-9  # of the largest logit, in float64
+
+
+def name_of_backbone(model: dict) -> str:
+    return model["backbone"]["type"]
 
 
 class Grown:
@@ -26,6 +33,7 @@ class Grown:
         self.operator = OPERATORS[name]
         if "seed" in self.operator.options:
             self.options = {"seed": seed, **self.options}
+        self.size = (64, 64) if name_of_backbone(source) == "SwinTransformer" else (32, 32)
         self.source_arch, self.target_arch = arch_of(source), arch_of(target)
         self.source = randomise(build_classifier(source), 1).double().eval()
         torch.manual_seed(7)
@@ -45,9 +53,8 @@ class Grown:
 
     def gap(self) -> float:
         """Largest difference of any logit, relative to the source's largest."""
-        x = torch.randn(
-            4, 3, 32, 32, dtype=torch.float64, generator=torch.Generator().manual_seed(3)
-        )
+        generator = torch.Generator().manual_seed(3)
+        x = torch.randn(4, 3, *self.size, dtype=torch.float64, generator=generator)
         with torch.no_grad():
             wanted, got = logits(self.source, x), logits(self.target, x)
         return float((got - wanted).abs().max() / wanted.abs().max())
@@ -71,9 +78,9 @@ def test_is_determined_by_its_seed(case):
         assert any(not torch.equal(one[k], other[k]) for k in one)
 
 
-def unmoved(model: nn.Module, num_steps: int) -> set[str]:
+def unmoved(model: nn.Module, num_steps: int, size: tuple[int, int]) -> set[str]:
     """Names of tensors some unit (row) of which got no gradient in so many steps."""
-    x = torch.randn(32, 3, 32, 32, dtype=torch.float64)
+    x = torch.randn(32, 3, *size, dtype=torch.float64)
     optimiser = torch.optim.SGD(model.parameters(), lr=0.02)
     total = {name: torch.zeros_like(p) for name, p in model.named_parameters()}
     model.train()
@@ -86,6 +93,7 @@ def unmoved(model: nn.Module, num_steps: int) -> set[str]:
     found = set()
     for name, moved in total.items():
         rows = moved[0].T if name.endswith(("pos_embed", "cls_token")) else moved
+        rows = moved.T if name.endswith("bias_table") else rows
         if bool((rows.reshape(len(rows), -1).sum(1) == 0).any()):
             found.add(name)
     return found
@@ -94,7 +102,8 @@ def unmoved(model: nn.Module, num_steps: int) -> set[str]:
 @pytest.mark.parametrize("case", TABLE)
 def test_every_unit_learns(case):
     """Within four steps: what stands before a zero (a new block's last projection) waits for it."""
-    assert not unmoved(Grown(case).target, 4)
+    grown = Grown(case)
+    assert not unmoved(grown.target, 4, grown.size)
 
 
 def test_lemon_at_an_uneven_ratio_is_exact_but_for_eps():
@@ -218,3 +227,28 @@ def test_uneven_lemon_refuses_what_it_cannot_preserve():
 def test_one_source_only():
     with pytest.raises(ValueError, match="embed grows one network, got 2 parents"):
         OPERATORS["embed"].exactness(arch_of(vit()), [arch_of(vit())] * 2, ["a.pth", "b.pth"])
+
+
+def test_swin_blocks_move_with_the_one_that_shifts():
+    """One by one, originals would land where windows are shifted otherwise: not exact, and told."""
+    source, target = swin_model(depths=(2, 2, 2, 2)), swin_model(depths=(2, 2, 6, 2))
+    small, large = arch_of(source), arch_of(target)
+    assert repeat_each(large, small)[2] == (0, 1, 0, 1, 0, 1)
+    wrong = ((0, 1), (0, 1), (0, 0, 1, 1, 1, 1), (0, 1))
+    shifted = Growth((Part(leading(small.as_deep_as(large)), blocks=wrong),), silent=True)
+    assert "blocks leave their place in a group of 2" in str(judge(shifted, large, [small]))
+    one = randomise(build_classifier(source), 1).double().eval()
+    two = build_classifier(target).double().eval()
+    two.load_state_dict(grow(shifted, large, [small], [one.state_dict()], ["a.pth"]), strict=True)
+    x = torch.randn(2, 3, 64, 64, dtype=torch.float64)
+    with torch.no_grad():
+        assert (logits(one, x) - logits(two, x)).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("source", "target"),
+    [(convnext_model(8), convnext_model(12)), (swin_model(16, 2), swin_model(24, 3))],
+)
+def test_lemon_wants_an_even_ratio_where_more_than_norms_read_the_stream(source, target):
+    with pytest.raises(ValueError, match=r"lemon.* wants an even ratio of stage0, got"):
+        OPERATORS["lemon"].exactness(arch_of(target), [arch_of(source)], ["a.pth"])

@@ -5,10 +5,12 @@ their families.
 """
 
 from rbdc_mm.arch.axes import Axis, Rule, Space
+from rbdc_mm.arch.convnext import ConvNeXtArch
 from rbdc_mm.arch.deit import DistilledViTArch
 from rbdc_mm.arch.family import Arch
 from rbdc_mm.arch.resnet import ResNetArch, ResNetCIFARArch
 from rbdc_mm.arch.resolve import axis_size, resolve, shapes_of
+from rbdc_mm.arch.swin import SwinArch
 from rbdc_mm.arch.vit import ViTArch
 from rbdc_mm.names import Catalog
 
@@ -17,6 +19,8 @@ ARCHS.register("VisionTransformer")(ViTArch)
 ARCHS.register("DistilledVisionTransformer")(DistilledViTArch)
 ARCHS.register("ResNet")(ResNetArch)
 ARCHS.register("ResNet_CIFAR")(ResNetCIFARArch)
+ARCHS.register("ConvNeXt")(ConvNeXtArch)
+ARCHS.register("SwinTransformer")(SwinArch)
 
 __all__ = [
     "ARCHS",

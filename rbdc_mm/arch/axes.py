@@ -91,9 +91,9 @@ class Rule:
     blocks: tuple[int, ...] = ()
 
 
-def out(space: str, pack: int = 1) -> Axis:
+def out(space: str, pack: int = 1, *, interleaved: bool = False) -> Axis:
     """An axis that writes into ``space``."""
-    return Axis("out", space, pack)
+    return Axis("out", space, pack, interleaved=interleaved)
 
 
 def inp(space: str, pack: int = 1, *, interleaved: bool = False) -> Axis:

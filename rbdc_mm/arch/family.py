@@ -238,10 +238,15 @@ class Arch:
 
     def size_within(self, target: Arch) -> str | dict[str, Any]:
         """What ``target.resized`` makes this network of."""
+        changed = {k: v for k, v in self.sizes().items() if v != getattr(target, k)}
+        return self.zoo_name() or changed
+
+    def zoo_name(self) -> str | None:
+        """The first name of its sizes in ``zoo``, None where they have none."""
         for name, sizes in self.zoo.items():
             if all(getattr(self, key) == value for key, value in sizes.items()):
                 return name
-        return {k: v for k, v in self.sizes().items() if v != getattr(target, k)}
+        return None
 
     def _fields(self, *kinds: str) -> list[Any]:
         return [f for f in fields(self) if f.metadata.get("is") in kinds]
