@@ -137,6 +137,22 @@ def test_tree_in_words():
     assert "├── leaf-0: ResNet-50, 32 base channels, 116 epochs" in tree_text(resnet)
 
 
+def test_leaves_of_an_uneven_tree_weigh_unequally():
+    """couple(couple(a, b), c): a coupling averages its parents."""
+    widths = {"a": 192, "b": 192, "ab": 384, "c": 384, "target": 768}
+    grown = {"ab": ("a", "b"), "target": ("ab", "c")}
+    stages = [
+        Stage(name, level, vit(width), 100, 10**10, 1281167, 10**6, level, grown.get(name, ()),
+              operator="couple" if name in grown else None)
+        for level, (name, width) in enumerate(widths.items())
+    ]  # fmt: skip
+    plan = Plan("RBDC", stages, 300 * 1281167 * 10**11, 300, None)
+    assert tree_text(plan).splitlines()[-1] == (
+        "a coupling averages its parents, so that leaves weigh a 1/4, b 1/4, c 1/2"
+    )
+    assert "weigh" not in tree_text(PLANS["4 → 2 → 1"])
+
+
 def test_chains_in_words():
     chain = PLANS["DeiT-Ti → DeiT-S → DeiT-B → ViT-L"]
     assert tree_text(chain).splitlines()[1:3] == [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 from rbdc_mm.protocol.plan import Plan, SourceFile, Stage
 from rbdc_mm.report.words import epochs_words
 
@@ -56,4 +58,29 @@ def tree_text(plan: Plan) -> str:
             add(plan.model(name), edge_words(name, model), rest + fork, rest + bar)
 
     add(plan.target, "", "", "")
+    weights = leaf_weights(plan)
+    if len(set(weights.values())) > 1:
+        listed = ", ".join(f"{name} {weight}" for name, weight in weights.items())
+        pieces.append(f"a coupling averages its parents, so that leaves weigh {listed}")
     return "\n".join(pieces)
+
+
+def leaf_weights(plan: Plan) -> dict[str, Fraction]:
+    """What each leaf's logits weigh in the mean that a tree of couplings begins with.
+
+    A coupling averages its parents, whatever they were coupled from: leaves of uneven depth weigh
+    unequally. Empty where the target does not come from couplings.
+    """
+    stages = {stage.name: stage for stage in plan.stages}
+    found: dict[str, Fraction] = {}
+
+    def add(name: str, weight: Fraction) -> None:
+        stage = stages.get(name)
+        parents = stage.parents if stage and stage.operator == "couple" else ()
+        if not parents:
+            found[name] = found.get(name, Fraction(0)) + weight
+        for parent in parents:
+            add(parent, weight / len(parents))
+
+    add(plan.target.name, Fraction(1))
+    return {} if plan.target.name in found else found
