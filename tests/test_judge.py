@@ -109,6 +109,18 @@ WRONG = {
         vit(), vit(embed_dims=40, num_heads=5),
         lambda s, t: replace(lemon(arch_of(t), arch_of(s)), mean=frozenset()), "no plain copies",
     ),
+    "classes in another order": (
+        resnet(), resnet(6),
+        lambda s, t: with_maps(
+            plain(s, t), "classes", lambda m: Map(m.target, m.source.flip(0)), None
+        ), "units of classes, which does not grow",
+    ),
+    "colours in another order": (
+        resnet(), resnet(6),
+        lambda s, t: with_maps(
+            plain(s, t), "image", None, lambda m: Map(m.target, m.source.flip(0))
+        ), "units of image, which does not grow",
+    ),
     "a fill that is read": (
         resnet(), resnet(6),
         lambda s, t: Growth((Part(leading(arch_of(s))),), fill="init"), "new, random ones",

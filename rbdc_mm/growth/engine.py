@@ -188,7 +188,8 @@ def _without_sums(noise: Tensor, axis: int, read: Map) -> Tensor:
     """``noise`` less its mean over the copies of each unit; what is no copy stays as it is."""
     shape = list(noise.shape)
     shape[axis] = int(read.source.max()) + 1
-    share = read.weights().to(noise).view([-1 if n == axis else 1 for n in range(noise.dim())])
+    share = 1 / torch.bincount(read.source)[read.source].to(noise)
+    share = share.view([-1 if n == axis else 1 for n in range(noise.dim())])
     copied = noise.index_select(axis, read.target)
     means = noise.new_zeros(shape).index_add_(axis, read.source, copied * share)
     return noise.index_add(axis, read.target, means.index_select(axis, read.source), alpha=-1)

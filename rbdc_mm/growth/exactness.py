@@ -16,7 +16,7 @@ import torch
 from rbdc_mm.arch import Arch, Rule
 from rbdc_mm.growth.depth import closing, repeated
 from rbdc_mm.growth.fit import EPS
-from rbdc_mm.growth.growth import Growth, Mixture, Noise, Part
+from rbdc_mm.growth.growth import Growth, Mixture, Noise, Part, ZeroSum
 from rbdc_mm.growth.maps import Dense, Map
 
 
@@ -56,15 +56,16 @@ def judge(growth: Growth, target: Arch, parents: Sequence[Arch]) -> Exactness:
         target: the network to make.
         parents: the networks that it is grown from.
     """
-    weights = [1.0] * len(parents)
     if any(_is_learned(part) for part in growth.parts):
-        return Exactness(tuple(weights), ("the maps are learned",))
-    for part in growth.parts:
-        if "classes" in part.maps.write:
-            weights[part.parent] = part.maps.write["classes"].scale
+        return Exactness((1.0,) * len(parents), ("the maps are learned",))
     parts, deep = _one_each(growth), [parent.as_deep_as(target) for parent in parents]
+    weights = [0.0] * len(parents)
+    for part in parts:
+        classes = part.maps.write.get("classes")
+        weights[part.parent] = float(classes.weights()[0]) if classes else 1.0
     reasons = _shift_reasons(growth) or [
         *_map_reasons(parts, target, deep),
+        *_end_reasons(target, parts),
         *_copy_reasons(growth, target, deep, parts),
         *_sharing_reasons(target, parts),
         *_norm_reasons(growth, target, deep, parts),
@@ -105,6 +106,18 @@ def _map_reasons(parts: Sequence[Part], target: Arch, parents: Sequence[Arch]) -
                     what = "its own signal" if j == k else f"the signal of parent {j + 1}"
                     reasons.append(f"in {name}, parent {k + 1} does not read {what} as it should")
     return reasons
+
+
+def _end_reasons(target: Arch, parts: Sequence[Part]) -> Iterator[str]:
+    """What does not grow (image, classes) stands as it stood; the logits may share one factor."""
+    for name, space in target.spaces().items():
+        if space.grows:
+            continue
+        for maps in (m for part in parts for m in (part.maps.write[name], part.maps.read[name])):
+            factor = maps.weights()[:1] if name == "classes" else 1.0
+            wanted = torch.eye(space.size).double() * factor
+            if not torch.equal(maps.matrix(space.size, space.size), wanted):
+                yield f"units of {name}, which does not grow, are not where they were"
 
 
 def _copy_reasons(
@@ -168,14 +181,16 @@ def _norm_reasons(
         if rule.over is None:
             reasons.append(f"nobody says what the normalisation of {space} is over ({key}, ...)")
         elif space in growth.mean:
-            reasons += _mean_reasons(space, target, parents[0], parts[0])
+            reasons += _mean_reasons(space, target, parents[parts[0].parent], parts)
         else:
             reasons += _layer_norm_reasons(space, rule, target, parents, blocks, parts)
     return reasons
 
 
-def _mean_reasons(space: str, target: Arch, source: Arch, part: Part) -> list[str]:
+def _mean_reasons(space: str, target: Arch, source: Arch, parts: Sequence[Part]) -> list[str]:
     """The engine fits a LayerNorm to even copies and, left over, the mean of all channels."""
+    if len(parts) > 1:
+        return [f"left-over channels of {space} carry the mean of one parent of several"]
     if not target.spaces()[space].mean_free:
         return [f"left-over channels of {space} carry a mean that more than LayerNorms read"]
     if any(r.kind == "gain" and r.axes[0].space == space for r in target.rules().values()):
@@ -183,7 +198,7 @@ def _mean_reasons(space: str, target: Arch, source: Arch, part: Part) -> list[st
     size, width = target.spaces()[space].size, source.spaces()[space].size
     wanted = torch.cat([torch.eye(width).repeat(size // width, 1),
                         torch.full((size % width, width), 1 / width)])  # fmt: skip
-    if torch.allclose(part.maps.write[space].matrix(size, width), wanted.double(), atol=1e-7):
+    if torch.allclose(parts[0].maps.write[space].matrix(size, width), wanted.double(), atol=1e-7):
         return []
     return [f"channels of {space} are not the source's in turn, and the mean in what is left over"]
 
@@ -252,6 +267,8 @@ def _fill_reasons(growth: Growth, target: Arch, parents: Sequence[Arch]) -> Iter
         yield "the source's units read what the new, random ones write"
     if isinstance(growth.noise, Noise) and growth.noise.std:
         yield f"noise of {growth.noise.std} on the copies"
+    if isinstance(growth.noise, ZeroSum) and growth.fill == "init":
+        yield "the source's units read what the new, random ones write"
 
 
 def _eps_reasons(growth: Growth, target: Arch, parents: Sequence[Arch]) -> list[str]:
