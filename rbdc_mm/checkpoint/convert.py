@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from rbdc_mm.arch import Arch, ResNetArch, ViTArch, resolve
+from rbdc_mm.arch import ARCHS, Arch, resolve
 from rbdc_mm.checkpoint.arch_of import unscoped
-from rbdc_mm.checkpoint.files import Checkpoint, read_checkpoint, write_checkpoint
-from rbdc_mm.checkpoint.layouts import LAYOUTS, RESNET, export
+from rbdc_mm.checkpoint.files import read_checkpoint, write_checkpoint
+from rbdc_mm.checkpoint.layouts import LAYOUTS, Layout, export
 from rbdc_mm.checkpoint.ledgers import ledger_of
 
 FORMATS = (".safetensors", ".pth", ".pt", ".bin")
@@ -83,94 +82,24 @@ def convert_checkpoint(
     state, layout, call = read.state_dict, None, ""
     if to != "mmpretrain":
         layout = _layout_for(arch, to, path)
-        call = _call(arch, to, read)
+        call = layout.call(arch, to)
         state = export(state, layout, str(path))
     write_checkpoint({"meta": meta, "state_dict": state}, out)
     target = layout.name if layout else "mmpretrain's"
     return Conversion(out, read.layout, target, arch, call)
 
 
-def _layout_for(arch: Arch, to: str, path: Path) -> Any:
-    if isinstance(arch, ResNetArch):
-        if to in ("timm", "torchvision"):
-            return replace(RESNET, option=to)
-    else:
-        found = [known for known in LAYOUTS if known.option == to and known is not RESNET]
-        if found:
-            return found[0]
-    raise ValueError(
-        f"{path}: a {type(arch).__name__} cannot be written for {to!r}, wanted one of "
-        "['mmpretrain', 'timm', 'torchvision'] (ViTs also 'hf')"
-    )
-
-
-def _call(arch: Arch, to: str, read: Checkpoint) -> str:
-    """How the other library builds this network; ValueError if it cannot."""
-    if isinstance(arch, ResNetArch):
-        problems = {
-            f"base_channels={arch.base_channels} (wanted 64)": arch.base_channels != 64,
-            "the caffe style of its strides": arch.style == "caffe",
-        }
-        _refuse(problems, to, read.path)
-        num_classes = 0 if arch.num_classes is None else arch.num_classes
-        start = "timm.create_model('resnet{}', num_classes={}{})"
-        if to == "torchvision":
-            start = "torchvision.models.resnet{}(num_classes={}{})"
-        channels = f", in_chans={arch.in_channels}" if arch.in_channels != 3 else ""
-        return start.format(arch.depth, num_classes, channels)
-    assert isinstance(arch, ViTArch)
-    height, width = arch.img_size
-    problems = {"norm='block'": bool(arch.norm_blocks)}
-    if to != "timm":
-        problems |= {
-            "layer scale": arch.layer_scale,
-            "pooling over patches (out_type='avg_featmap')": arch.pooled_norm,
-            "no bias of q, k and v": to == "torchvision" and not arch.qkv_bias,
-            "images that are not square": height != width,
-            "no final norm": not arch.final_norm,
-        }
-    else:
-        problems["two last norms"] = arch.pooled_norm and arch.final_norm
-    problems["no class token"] = not arch.with_cls_token
-    problems["a head with a hidden layer"] = to != "torchvision" and arch.hidden_dim is not None
-    _refuse(problems, to, read.path)
-    return _vit_call(arch, to)
-
-
-def _vit_call(arch: ViTArch, to: str) -> str:
-    size = arch.img_size[0] if arch.img_size[0] == arch.img_size[1] else arch.img_size
-    num_classes = 0 if arch.num_classes is None else arch.num_classes
-    norm = f"partial(torch.nn.LayerNorm, eps={arch.norm_eps})"
-    if to == "hf":
-        return (
-            f"transformers.ViTForImageClassification(ViTConfig(hidden_size={arch.embed_dims}, "
-            f"num_hidden_layers={arch.num_layers}, num_attention_heads={arch.num_heads}, "
-            f"intermediate_size={arch.feedforward_channels}, layer_norm_eps={arch.norm_eps}, "
-            f"image_size={size}, patch_size={arch.patch_size}, qkv_bias={arch.qkv_bias}, "
-            f"num_channels={arch.in_channels}, num_labels={num_classes}))"
+def _layout_for(arch: Arch, to: str, path: Path) -> Layout:
+    """The layout of a library for this network; ValueError if it cannot build it."""
+    families = {layout: ARCHS[layout.family] for layout in LAYOUTS}
+    known = [layout for layout, family in families.items() if family is type(arch)]
+    found = next((layout for layout in known if to in layout.options), None)
+    if found is None:
+        options = ["mmpretrain", *(option for layout in known for option in layout.options)]
+        raise ValueError(
+            f"{path}: a {type(arch).__name__} cannot be written for {to!r}, wanted one of {options}"
         )
-    if to == "torchvision":
-        hidden = f", representation_size={arch.hidden_dim}" if arch.hidden_dim else ""
-        return (
-            f"torchvision.models.VisionTransformer(image_size={size}, "
-            f"patch_size={arch.patch_size}, num_layers={arch.num_layers}, "
-            f"num_heads={arch.num_heads}, hidden_dim={arch.embed_dims}, "
-            f"mlp_dim={arch.feedforward_channels}, num_classes={num_classes}{hidden}, "
-            f"norm_layer={norm})"
-        )
-    ratio = arch.feedforward_channels / arch.embed_dims
-    more = "" if arch.qkv_bias else ", qkv_bias=False"
-    more += ", init_values=1e-4" if arch.layer_scale else ""
-    more += ", global_pool='avg', fc_norm=True" if arch.pooled_norm else ""
-    more += f", in_chans={arch.in_channels}" if arch.in_channels != 3 else ""
-    return (
-        f"timm.models.VisionTransformer(img_size={size}, patch_size={arch.patch_size}, "
-        f"embed_dim={arch.embed_dims}, depth={arch.num_layers}, num_heads={arch.num_heads}, "
-        f"mlp_ratio={ratio:g}, num_classes={num_classes}{more}, norm_layer={norm})"
-    )
-
-
-def _refuse(problems: dict[str, bool], to: str, path: Path) -> None:
-    found = [what for what, there in problems.items() if there]
-    if found:
-        raise ValueError(f"{path}: {to} has no such network, with {', '.join(found)}")
+    problems = [what for what, there in found.problems(arch, to).items() if there]
+    if problems:
+        raise ValueError(f"{path}: {to} has no such network, with {', '.join(problems)}")
+    return found

@@ -11,7 +11,7 @@ from mmengine.runner import CheckpointLoader
 from torch import Tensor
 
 from rbdc_mm.checkpoint.files import load_file
-from rbdc_mm.checkpoint.layouts import RESNET, convert, layout_of
+from rbdc_mm.checkpoint.layouts import convert, layout_of
 from rbdc_mm.checkpoint.saying import say_once
 from rbdc_mm.checkpoint.wrappers import unwrapped
 
@@ -64,7 +64,8 @@ def weights_for(wanted: Shapes, state: State, prefix: str | None, where: str) ->
     if not given and fits(wanted, state):  # a backbone alone: no prefix is needed
         return dict(state)
     # Under a prefix a ResNet's names are the same in every library: of ours, they are ours.
-    foreign = given if layout_of(given) not in (None, RESNET) else state
+    layout = layout_of(given)
+    foreign = state if layout is None or layout.names_are_ours else given
     if layout_of(foreign) is None:
         return given
     converted = convert(foreign, where)

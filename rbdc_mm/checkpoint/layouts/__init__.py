@@ -55,7 +55,7 @@ def layout_of(state: State, library: str = "auto") -> Layout | None:
         library: one of ``LIBRARIES`` whose layouts alone are looked for, or ``'auto'``.
     """
     found = next((layout for layout in LAYOUTS if layout.is_of(state)), None)
-    is_wanted = found is None or library in ("auto", *_libraries(found))
+    is_wanted = found is None or library in ("auto", *found.options)
     return found if is_wanted else None
 
 
@@ -115,10 +115,6 @@ def unknown(state: State, where: str, library: str = "auto") -> str:
         f"{', '.join(layout.name for layout in LAYOUTS)})"
     )
     return f"{where} has {seen}: its keys are {_shown(state)}, wanted {wanted}"
-
-
-def _libraries(layout: Layout) -> tuple[str, ...]:
-    return ("timm", "torchvision") if layout is RESNET else (layout.option,)
 
 
 def _not_converted(what: str, keys: Iterable[str], layout: Layout, where: str) -> str:

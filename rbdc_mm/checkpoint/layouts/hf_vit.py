@@ -5,7 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from rbdc_mm.checkpoint.layouts.layout import Layout, State
+from rbdc_mm.arch import Arch
+from rbdc_mm.checkpoint.layouts.layout import State
+from rbdc_mm.checkpoint.layouts.vit import ViTLayout
 
 _PREFIXES = ("vit.", "deit.")
 _LAYER = "encoder.layer.{i}."
@@ -13,7 +15,7 @@ _PACKED = ("query", "key", "value")
 _ATTENTION = ".attention.attention."
 
 
-class _HuggingFaceViT(Layout):
+class _HuggingFaceViT(ViTLayout):
     def is_of(self, state: State) -> bool:
         return super().is_of({_bare(key): value for key, value in state.items()})
 
@@ -45,6 +47,17 @@ class _HuggingFaceViT(Layout):
             else:
                 made[key if key.startswith("classifier.") else f"vit.{key}"] = value
         return made
+
+    def call(self, arch: Arch, option: str) -> str:
+        """transformers'."""
+        return (
+            f"transformers.ViTForImageClassification(ViTConfig(hidden_size={arch.embed_dims}, "
+            f"num_hidden_layers={arch.num_layers}, num_attention_heads={arch.num_heads}, "
+            f"intermediate_size={arch.feedforward_channels}, layer_norm_eps={arch.norm_eps}, "
+            f"image_size={arch.img_size[0]}, patch_size={arch.patch_size}, "
+            f"qkv_bias={arch.qkv_bias}, num_channels={arch.in_channels}, "
+            f"num_labels={arch.num_classes or 0}))"
+        )
 
 
 def _are_alike(parts: list[Tensor | None]) -> bool:

@@ -5,14 +5,31 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
 
 from torch import Tensor
+
+from rbdc_mm.arch import Arch
 
 State = Mapping[str, Tensor]
 Row = tuple[str, str]
 
 # {i}: a layer's number, {p}: weight or bias, {x}: any name
 _FIELDS = {"{i}": r"(?P<i>\d+)", "{p}": r"(?P<p>weight|bias)", "{x}": r"(?P<x>.+)"}
+
+
+@dataclass(frozen=True)
+class Told:
+    """What tensors do not show.
+
+    Attributes:
+        architecture: timm's name of the network, or empty.
+        num_heads: of a ViT, None where nobody says it.
+    """
+
+    architecture: str = ""
+    num_heads: int | None = None
 
 
 @dataclass(frozen=True)
@@ -29,7 +46,12 @@ class Layout:
         refused: (pattern of keys, what such a network is): recognised and not convertible.
         eps: of its LayerNorms, None where it has none.
         mean, std: of the images in 0..1, where the library has one for all its weights.
+        names_are_ours: whether a backbone's names are mmpretrain's own.
+        family: type of mmpretrain's backbone.
     """
+
+    family: ClassVar[str]
+    names_are_ours: ClassVar[bool] = False
 
     option: str
     name: str
@@ -61,6 +83,35 @@ class Layout:
         """The other way round."""
         return dict(state)
 
+    @property
+    def options(self) -> tuple[str, ...]:
+        """What tools call the libraries that save so."""
+        return (self.option,)
+
+    def model(
+        self, state: State, path: str | Path, beside: Mapping[str, Any], told: Told
+    ) -> dict[str, Any]:
+        """The model config that goes with converted weights, from their shapes.
+
+        Args:
+            state: the weights, by mmpretrain's names.
+            path: the file, for messages.
+            beside: what Hugging Face's hub keeps beside it.
+            told: what the file's meta or the user says.
+
+        Raises:
+            ValueError: shapes that do not go together, or what cannot be known.
+        """
+        raise NotImplementedError
+
+    def problems(self, arch: Arch, option: str) -> dict[str, bool]:
+        """What a library has not -> whether this network has it."""
+        raise NotImplementedError
+
+    def call(self, arch: Arch, option: str) -> str:
+        """How a library builds this network."""
+        raise NotImplementedError
+
     def key_of_ours(self, key: str) -> str | None:
         """mmpretrain's key for one of this layout's."""
         return next((new for row in self.rows if (new := _renamed(key, *row))), None)
@@ -80,3 +131,26 @@ def _renamed(key: str, old: str, new: str) -> str | None:
         pattern = pattern.replace(field, expression)
     match = re.fullmatch(pattern, key)
     return new.format(**match.groupdict()) if match else None
+
+
+def head_of(kind: str, weight: Tensor, in_channels: int) -> dict[str, Any]:
+    """The config of a classifier's head."""
+    return dict(
+        type=kind,
+        num_classes=weight.shape[0],
+        in_channels=in_channels,
+        loss=dict(type="CrossEntropyLoss", loss_weight=1.0),
+    )
+
+
+def tensor_of(state: State, key: str, num_axes: int, path: str | Path) -> Tensor:
+    """A tensor whose shape tells something; ValueError where it cannot."""
+    if key not in state or state[key].dim() != num_axes or 0 in state[key].shape:
+        got = tuple(state[key].shape) if key in state else "absent"
+        raise ValueError(f"{path}: {key!r} is {got}, wanted {num_axes} axes, none empty")
+    return state[key]
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value that was read is a number."""
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -7,10 +7,12 @@ import math
 import torch
 from torch import Tensor
 
-from rbdc_mm.checkpoint.layouts.layout import Layout, State
+from rbdc_mm.arch import Arch
+from rbdc_mm.checkpoint.layouts.layout import State
+from rbdc_mm.checkpoint.layouts.vit import ViTLayout, norm_layer
 
 
-class _TimmViT(Layout):
+class _TimmViT(ViTLayout):
     def refusal(self, state: State) -> str | None:
         """Also what shows in what is missing, and in shapes alone."""
         if what := super().refusal(state):
@@ -35,6 +37,27 @@ class _TimmViT(Layout):
             zero = positions.new_zeros(1, 1, positions.shape[2])
             return {**state, "pos_embed": torch.cat([zero, positions], dim=1)}
         return dict(state)
+
+    def problems(self, arch: Arch, option: str) -> dict[str, bool]:
+        """timm has most of it."""
+        kept = ("norm='block'", "no class token", "a head with a hidden layer",
+                "images that are no whole number of patches")  # fmt: skip
+        found = {k: v for k, v in super().problems(arch, option).items() if k in kept}
+        return found | {"two last norms": arch.pooled_norm and arch.final_norm}
+
+    def call(self, arch: Arch, option: str) -> str:
+        """timm's."""
+        size = arch.img_size[0] if arch.img_size[0] == arch.img_size[1] else arch.img_size
+        more = "" if arch.qkv_bias else ", qkv_bias=False"
+        more += ", init_values=1e-4" if arch.layer_scale else ""
+        more += ", global_pool='avg', fc_norm=True" if arch.pooled_norm else ""
+        more += f", in_chans={arch.in_channels}" if arch.in_channels != 3 else ""
+        return (
+            f"timm.models.VisionTransformer(img_size={size}, patch_size={arch.patch_size}, "
+            f"embed_dim={arch.embed_dims}, depth={arch.num_layers}, num_heads={arch.num_heads}, "
+            f"mlp_ratio={arch.feedforward_channels / arch.embed_dims:g}, "
+            f"num_classes={arch.num_classes or 0}{more}, norm_layer={norm_layer(arch)})"
+        )
 
 
 TIMM_VIT = _TimmViT(

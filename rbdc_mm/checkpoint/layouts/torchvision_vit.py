@@ -2,11 +2,32 @@
 
 from __future__ import annotations
 
-from rbdc_mm.checkpoint.layouts.layout import Layout
+from rbdc_mm.arch import Arch
+from rbdc_mm.checkpoint.layouts.vit import ViTLayout, norm_layer
 
 _LAYER = "encoder.layers.encoder_layer_{i}."
 
-TORCHVISION_VIT = Layout(
+
+class _TorchvisionViT(ViTLayout):
+    def problems(self, arch: Arch, option: str) -> dict[str, bool]:
+        """torchvision's heads may have a hidden layer."""
+        found = super().problems(arch, option) | {"no bias of q, k and v": not arch.qkv_bias}
+        del found["a head with a hidden layer"]
+        return found
+
+    def call(self, arch: Arch, option: str) -> str:
+        """torchvision's."""
+        hidden = f", representation_size={arch.hidden_dim}" if arch.hidden_dim else ""
+        return (
+            f"torchvision.models.VisionTransformer(image_size={arch.img_size[0]}, "
+            f"patch_size={arch.patch_size}, num_layers={arch.num_layers}, "
+            f"num_heads={arch.num_heads}, hidden_dim={arch.embed_dims}, "
+            f"mlp_dim={arch.feedforward_channels}, num_classes={arch.num_classes or 0}{hidden}, "
+            f"norm_layer={norm_layer(arch)})"
+        )
+
+
+TORCHVISION_VIT = _TorchvisionViT(
     option="torchvision",
     name="torchvision's ViT",
     marks=("class_token", "encoder.pos_embedding"),
