@@ -13,7 +13,7 @@ from mmengine import Config
 from mmengine.registry import DefaultScope
 
 from helpers import load_tool
-from rbdc_mm.report.browse import _image, _preprocessor, browse
+from rbdc_mm.show.browse import _image, _preprocessor, browse
 
 DETECTOR = "configs/tiny/mask_rcnn_r18_scratch_digit_scenes.py"
 CLASSIFIER = "configs/tiny/deit_ti_scratch_digits.py"
@@ -53,7 +53,7 @@ def test_a_classifiers_batch_is_what_the_files_hold(digits, tmp_path):
 
 def test_mixed_images_have_mixed_labels(digits, tmp_path, monkeypatch):
     captions = []
-    import rbdc_mm.report.browse as module
+    import rbdc_mm.show.browse as module
 
     def draw_caption(image, text, side):
         captions.append(text)

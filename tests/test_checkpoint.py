@@ -16,10 +16,11 @@ from helpers import resnet_model, vit_model
 from rbdc_mm.checkpoint import files
 from rbdc_mm.checkpoint.arch_of import arch_of, model_with_arch
 from rbdc_mm.checkpoint.classifiers import image_batches
-from rbdc_mm.checkpoint.files import load_file, read_checkpoint, write_text
+from rbdc_mm.checkpoint.files import load_file, read_checkpoint
 from rbdc_mm.checkpoint.grow import grow_checkpoint
 from rbdc_mm.cost import Ledger
 from rbdc_mm.models.cost_of import classifier_cost
+from rbdc_mm.whole_files import write_text
 
 MODELS = {
     "vit": vit_model(embed_dims=16, num_heads=2, num_layers=2),
@@ -150,7 +151,7 @@ def test_failed_write_leaves_nothing_behind(existing, pair, tmp_path, monkeypatc
         raise OSError("no space left")
 
     monkeypatch.setattr(files.torch, "save", breaks_off)
-    with pytest.raises(OSError, match="no space left"):
+    with pytest.raises(ValueError, match="no space left"):
         grow_checkpoint("couple", pair, out)
     assert [p.name for p in out.parent.iterdir()] == ["grown.pth"] * existing
     assert not existing or out.read_bytes() == b"what was there"

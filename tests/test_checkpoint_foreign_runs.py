@@ -28,7 +28,7 @@ from rbdc_mm.cost import Ledger
 from rbdc_mm.protocol.chain import source_file
 from rbdc_mm.protocol.dry_run import missing_checkpoints
 from rbdc_mm.protocol.launch import evaluate, train
-from rbdc_mm.report.inspect_growth import inspect_growth
+from rbdc_mm.show.inspect_growth import inspect_growth
 from tiny_runs import record, tiny_config
 
 DEIT = vit_model(192, 3, 2, num_classes=5)

@@ -19,7 +19,7 @@ from rbdc_mm.cost import SampleCost
 from rbdc_mm.hooks import flops_ledger
 from rbdc_mm.models.cost_of import build_on_meta
 from rbdc_mm.protocol.launch import train
-from rbdc_mm.report.coco_models import MMDET_ZOO, coco_models, coco_row, coco_table
+from rbdc_mm.show.coco_models import MMDET_ZOO, coco_models, coco_row, coco_table
 
 R50 = "mask_rcnn_r50_ckpt_fpn_1x_coco"
 # One config of every recipe: where the weights come from is an option.

@@ -14,7 +14,7 @@ from mmengine import Config
 from conftest import ROOT
 from helpers import load_tool
 from rbdc_mm.models.cost_of import build_on_meta
-from rbdc_mm.report.detect import detect
+from rbdc_mm.show.detect import detect
 
 CONFIG = "configs/tiny/mask_rcnn_r18_rbdc_digit_scenes.py"  # its backbone's checkpoint is not there
 

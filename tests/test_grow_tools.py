@@ -17,7 +17,7 @@ from rbdc_mm.arch import shapes_of
 from rbdc_mm.checkpoint.classifiers import load_classifier
 from rbdc_mm.checkpoint.files import load_file, read_checkpoint
 from rbdc_mm.checkpoint.grow import grow_checkpoint
-from rbdc_mm.report.inspect_growth import inspect_growth
+from rbdc_mm.show.inspect_growth import inspect_growth
 
 ROOT = Path(__file__).parents[1]
 VIT = vit_model(embed_dims=16, num_heads=2, num_layers=2)

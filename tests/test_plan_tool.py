@@ -12,8 +12,8 @@ from PIL import Image
 from helpers import load_tool, vit_model
 from rbdc_mm.arch import ResNetArch, ViTArch
 from rbdc_mm.protocol.plan import Plan, SourceFile, Stage
-from rbdc_mm.report.plan_picture import draw_plan, save_plan_picture
-from rbdc_mm.report.plan_text import tree_text
+from rbdc_mm.show.plan_picture import draw_plan, save_plan_picture
+from rbdc_mm.show.plan_text import tree_text
 
 ROOT = Path(__file__).parents[1]
 

@@ -8,8 +8,8 @@ import pytest
 from mmengine import Config
 
 from rbdc_mm.protocol.run import make_plan
-from rbdc_mm.report.study import FAMILY, SEEDS, classifier_jobs, detector_jobs
 from rbdc_mm.report.words import METHODS, family_of
+from rbdc_mm.studies.study import FAMILY, SEEDS, classifier_jobs, detector_jobs
 
 OPERATORS = {"net2net", "bert2bert", "stack", "interpolate", "lemon", "ligo", "embed"}
 

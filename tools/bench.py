@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from rbdc_mm.hooks.provenance import code_state, machine_words
-from rbdc_mm.report.files import write_text
+from rbdc_mm.whole_files import write_text
 
 ROOT = Path(__file__).resolve().parent.parent
 COMMANDS = (

@@ -11,7 +11,7 @@ from pathlib import Path
 from mmengine import DictAction
 
 from rbdc_mm.config import read_config
-from rbdc_mm.report.browse import browse
+from rbdc_mm.show.browse import browse
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:

@@ -8,8 +8,8 @@ import os
 import sys
 from pathlib import Path
 
-from rbdc_mm.report.coco_models import coco_models_markdown
-from rbdc_mm.report.files import write_text
+from rbdc_mm.show.coco_models import coco_models_markdown
+from rbdc_mm.whole_files import write_text
 
 
 def main() -> int:

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from rbdc_mm.report.compare import compare_methods, compare_runs
-from rbdc_mm.report.files import write_text
+from rbdc_mm.whole_files import write_text
 
 
 def main(argv: list[str] | None = None) -> int:

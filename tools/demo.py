@@ -12,8 +12,8 @@ from pathlib import Path
 
 from rbdc_mm.data import make_digit_scenes, make_digits
 from rbdc_mm.report import aggregate
-from rbdc_mm.report.demo import demo_jobs
-from rbdc_mm.report.jobs import run_jobs
+from rbdc_mm.studies.demo import demo_jobs
+from rbdc_mm.studies.jobs import run_jobs
 
 
 def main() -> int:

@@ -10,7 +10,7 @@ import sys
 from mmengine import DictAction
 
 from rbdc_mm.config import read_config
-from rbdc_mm.report.detect import detect
+from rbdc_mm.show.detect import detect
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:

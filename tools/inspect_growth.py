@@ -11,7 +11,7 @@ import json
 import sys
 from dataclasses import asdict
 
-from rbdc_mm.report.inspect_growth import CHECKPOINT_DATA, Inspection, inspect_growth
+from rbdc_mm.show.inspect_growth import CHECKPOINT_DATA, Inspection, inspect_growth
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:

@@ -18,8 +18,8 @@ from rbdc_mm.protocol.launch import apply_options
 from rbdc_mm.protocol.plan_table import table_of
 from rbdc_mm.protocol.run import num_samples_of
 from rbdc_mm.protocol.suggest import suggest
-from rbdc_mm.report.plan_picture import save_plan_picture
-from rbdc_mm.report.plan_text import tree_text
+from rbdc_mm.show.plan_picture import save_plan_picture
+from rbdc_mm.show.plan_text import tree_text
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:

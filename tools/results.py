@@ -8,10 +8,10 @@ import sys
 from pathlib import Path
 
 from rbdc_mm.report import aggregate
-from rbdc_mm.report.files import write_text
 from rbdc_mm.report.outputs import way_to_root
 from rbdc_mm.report.published import published_tables, read_published
 from rbdc_mm.report.runs import ROWS
+from rbdc_mm.whole_files import write_text
 
 ROOT = Path(__file__).resolve().parent.parent
 FORMATS = ("md", "csv", "png")

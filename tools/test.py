@@ -11,9 +11,9 @@ from pathlib import Path
 
 from mmengine import DictAction
 
-from rbdc_mm.checkpoint.files import write_text
 from rbdc_mm.config import read_config
 from rbdc_mm.protocol.launch import apply_options, evaluate
+from rbdc_mm.whole_files import write_text
 
 
 def parse_args() -> argparse.Namespace:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -32,6 +31,7 @@ from rbdc_mm.checkpoint.reading import META, read_object
 from rbdc_mm.checkpoint.saying import say_once
 from rbdc_mm.checkpoint.wrappers import unwrapped
 from rbdc_mm.config import plain_config, read_config
+from rbdc_mm.whole_files import write_whole
 
 OPENMMLAB = "OpenMMLab"
 
@@ -196,7 +196,8 @@ def write_checkpoint(content: dict[str, Any], path: str | Path) -> None:
         ValueError: safetensors of a meta that JSON cannot hold.
     """
     if Path(path).suffix != ".safetensors":
-        return _write(path, lambda temporary: torch.save(content, temporary))
+        write_whole(path, lambda temporary: torch.save(content, temporary), suffix=".tmp")
+        return
     assert content.keys() <= {"meta", "state_dict"}
     try:
         meta = json.dumps(content["meta"], default=_plain)
@@ -208,23 +209,7 @@ def write_checkpoint(content: dict[str, Any], path: str | Path) -> None:
         for key, value in content["state_dict"].items()
     }
     metadata = {"format": "pt", META: meta}
-    return _write(path, lambda temporary: save_file(state, temporary, metadata))
-
-
-def write_text(text: str, path: str | Path) -> None:
-    """Writes a text file to a temporary name, then renames it."""
-    _write(path, lambda temporary: temporary.write_text(text))
-
-
-def _write(path: str | Path, write: Callable[[Path], Any]) -> None:
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        write(temporary)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_whole(path, lambda temporary: save_file(state, temporary, metadata), suffix=".tmp")
 
 
 def _plain(value: Any) -> Any:

@@ -13,7 +13,6 @@ from mmengine.hooks import Hook
 from mmengine.runner import EpochBasedTrainLoop, Runner, find_latest_checkpoint
 from torch import Tensor
 
-from rbdc_mm.checkpoint.files import write_text
 from rbdc_mm.checkpoint.finite import not_finite
 from rbdc_mm.checkpoint.resumable import LOOP, lacks, loop_state, newest_resumable, ranks_problem
 from rbdc_mm.checkpoint.sources import sources_of
@@ -22,6 +21,7 @@ from rbdc_mm.hooks.schedule import schedule_problems, unreached
 from rbdc_mm.models.last_batch import last_batch_problem
 from rbdc_mm.records import RECORD
 from rbdc_mm.registry import HOOKS
+from rbdc_mm.whole_files import write_text
 
 
 class RunStopped(ValueError):

@@ -18,7 +18,7 @@ from rbdc_mm.checkpoint.arch_of import (
     without_projections,
 )
 from rbdc_mm.checkpoint.canonical import progress_of
-from rbdc_mm.checkpoint.files import load_file, write_checkpoint, write_text
+from rbdc_mm.checkpoint.files import load_file, write_checkpoint
 from rbdc_mm.checkpoint.identity import SETTING, hash_of, setting_hash
 from rbdc_mm.checkpoint.origin import METHOD, method_of, warnings_of
 from rbdc_mm.checkpoint.resumable import NONE_SEEN
@@ -40,6 +40,7 @@ from rbdc_mm.hooks.run_guard import guard, settle_resume
 from rbdc_mm.ops.install import ops_state
 from rbdc_mm.records import FINAL, RECORD, SCHEMA
 from rbdc_mm.registry import HOOKS
+from rbdc_mm.whole_files import write_text
 
 _GOING_ON = "setting_but_start"  # in a checkpoint's meta: the same without what the run began from
 

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import os
-import tempfile
 from dataclasses import dataclass
 from importlib.machinery import EXTENSION_SUFFIXES
 from importlib.metadata import version
 from pathlib import Path
 
 from rbdc_mm.doctor import check_families
+from rbdc_mm.whole_files import write_text
 
 LINE = (
     "from rbdc_mm.ops.mmcv_ext import __getattr__  # noqa: F401  made by `python -m rbdc_mm.ops "
@@ -88,10 +87,10 @@ def install() -> str:
         return f"{state.file} is there already"
     target = state.folder / "_ext.py"
     try:
-        _write(target)
-    except OSError as error:
+        write_text(LINE, target)
+    except ValueError as error:
         raise ValueError(
-            f"cannot write {target} ({error.strerror}): install mmcv and this package into an "
+            f"cannot write {target} ({error.__cause__}): install mmcv and this package into an "
             "environment of your own (python -m venv), or ask for rights to this folder"
         ) from error
     return f"wrote {target}: mmcv's ops are torchvision's kernels now"
@@ -150,15 +149,3 @@ def _state_of_mmcv() -> OpsState:
             f"{state.folder} has no folder 'ops' (is it mmcv-lite?): pip install onedl-mmcv instead"
         )
     return state
-
-
-def _write(target: Path) -> None:
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix="._ext-", suffix=".tmp")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(LINE)
-        os.chmod(name, 0o644)
-        os.replace(name, target)
-    except BaseException:
-        os.unlink(name)
-        raise

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from rbdc_mm.checkpoint.files import write_text
 from rbdc_mm.records import FINAL, RECORD
+from rbdc_mm.whole_files import write_text
 
 IDENTITY = "identity.json"
 

@@ -1,7 +1,6 @@
-"""From finished runs to tables and plots: accuracy against honest training FLOPs.
+"""From finished runs to tables, plots and a page: accuracy against honest training FLOPs.
 
-Reads the small files that runs leave, thus loads no OpenMMLab; pictures of plans, which do, are
-imported from their own module.
+Reads the small files that runs leave: needs pandas and plotting, and nothing of OpenMMLab.
 """
 
 from rbdc_mm.report.arms import arms_of

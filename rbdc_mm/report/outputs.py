@@ -17,7 +17,6 @@ from rbdc_mm.report.collect import collect, say
 from rbdc_mm.report.curves import SCRATCH, check_baseline, headlines
 from rbdc_mm.report.detection_plot import detection_figure
 from rbdc_mm.report.dot_plot import dot_figure
-from rbdc_mm.report.files import write_text
 from rbdc_mm.report.latex import to_latex
 from rbdc_mm.report.page import write_page
 from rbdc_mm.report.page.build import NAME as PAGE
@@ -27,6 +26,7 @@ from rbdc_mm.report.runs import HEADLINES, ROWS, Runs, read_written, write_csv, 
 from rbdc_mm.report.style import paper_style, save_figure
 from rbdc_mm.report.table import Table
 from rbdc_mm.report.words import dataset_words
+from rbdc_mm.whole_files import write_text
 
 FORMATS = ("md", "csv", "tex", "html", "png")
 _TABLES = ("classification", "classification_savings", "classification_curves", "family",

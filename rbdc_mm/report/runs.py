@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from rbdc_mm.report.files import write_whole
+from rbdc_mm.whole_files import write_whole
 
 # Column -> metric as mmpretrain and mmdet call it, and what turns it into percent.
 METRICS = {

@@ -12,8 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from rbdc_mm.report.files import write_whole
 from rbdc_mm.report.words import METHODS
+from rbdc_mm.whole_files import write_whole
 
 # Okabe and Ito's palette, ordered so that neighbours also differ in lightness; every method has a
 # marker of its own besides.

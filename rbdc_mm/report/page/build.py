@@ -12,11 +12,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from rbdc_mm.report.arms import TARGET_ROLES
-from rbdc_mm.report.files import write_text
 from rbdc_mm.report.page.payload import payload
 from rbdc_mm.report.published import published_tables
 from rbdc_mm.report.runs import Runs
 from rbdc_mm.report.words import dataset_words, method_words
+from rbdc_mm.whole_files import write_text
 
 NAME = "index.html"
 # In the order they build on one another; one module.

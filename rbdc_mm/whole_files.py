@@ -1,4 +1,4 @@
-"""Writes result files whole or not at all."""
+"""Writes files whole or not at all."""
 
 from __future__ import annotations
 
@@ -7,16 +7,23 @@ from collections.abc import Callable
 from pathlib import Path
 
 
-def write_whole(path: str | Path, write: Callable[[Path], object]) -> Path:
+def write_whole(
+    path: str | Path, write: Callable[[Path], object], *, suffix: str | None = None
+) -> Path:
     """Has ``write(temporary path)`` make a file, then renames it to ``path``; returns that.
 
-    The temporary name keeps the suffix, by which writers choose their format.
+    Args:
+        path: the file; its folder is made.
+        write: makes a file of the name that it is given.
+        suffix: what that name ends with; by default ``path``'s own, by which many writers choose
+            their format. Checkpoints say ``.tmp``: whatever ends in ``.pth`` may be resumed from.
 
     Raises:
         ValueError: nothing can be written there.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    end = path.suffix if suffix is None else suffix
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}{end}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -26,8 +33,8 @@ def write_whole(path: str | Path, write: Callable[[Path], object]) -> Path:
             temporary.unlink(missing_ok=True)
     except OSError as error:
         raise ValueError(
-            f"cannot write {path}: {error.strerror or error}. Give an output in a folder that can "
-            "be made and written to"
+            f"cannot write {path}: {error.strerror or error}. Make room there, or give an output in "
+            "a folder that can be made and written to"
         ) from error
     return path
 

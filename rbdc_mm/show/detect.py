@@ -16,7 +16,7 @@ from mmengine.structures import InstanceData
 
 from rbdc_mm.data.image_files import look
 from rbdc_mm.protocol.launch import check_weights
-from rbdc_mm.report.pictures import draw_instances, save_png
+from rbdc_mm.show.pictures import draw_instances, save_png
 
 _SIDE = 800  # pixels that a smaller image is enlarged to, so that names of classes can be read
 _MAX_SIDE = 4000  # pixels of a picture

@@ -17,7 +17,7 @@ from mmdet.structures.mask import BitmapMasks, PolygonMasks
 from mmdet.visualization import DetLocalVisualizer
 from mmengine.structures import InstanceData
 
-from rbdc_mm.report.files import write_whole
+from rbdc_mm.whole_files import write_whole
 
 _GAP = 6  # pixels between tiles
 _ALPHA = 0.45  # of masks: what lies below must be seen

@@ -13,7 +13,7 @@ from pathlib import Path
 from rbdc_mm.config import read_config
 from rbdc_mm.home import ROOT
 from rbdc_mm.records import FINAL
-from rbdc_mm.report.jobs import Job
+from rbdc_mm.studies.jobs import Job
 
 SEEDS = (0, 1, 2)
 ARMS = "configs/tiny/study_*.py"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from rbdc_mm.records import FINAL
-from rbdc_mm.report.jobs import Job
+from rbdc_mm.studies.jobs import Job
 
 SEEDS = (0, 1)
 

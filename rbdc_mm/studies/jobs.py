@@ -20,7 +20,7 @@ from pathlib import Path
 
 from rbdc_mm.config import read_config
 from rbdc_mm.home import ROOT
-from rbdc_mm.report.files import write_text
+from rbdc_mm.whole_files import write_text
 
 DONE = "job.json"
 

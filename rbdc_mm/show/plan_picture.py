@@ -11,9 +11,9 @@ from matplotlib.patches import FancyBboxPatch, Polygon
 
 from rbdc_mm.cost import format_flops
 from rbdc_mm.protocol.plan import Plan, SourceFile, Stage
-from rbdc_mm.report.plan_text import grown_words, model_words
 from rbdc_mm.report.style import paper_style, save_figure
 from rbdc_mm.report.words import epochs_words
+from rbdc_mm.show.plan_text import grown_words, model_words
 
 _Model = Stage | SourceFile
 

@@ -15,7 +15,7 @@ from mmengine.runner import Runner, set_random_seed
 from mmengine.utils import import_modules_from_strings
 
 from rbdc_mm.data import check_data, say_warnings
-from rbdc_mm.report.pictures import draw_caption, draw_instances, grid, save_png
+from rbdc_mm.show.pictures import draw_caption, draw_instances, grid, save_png
 
 _SIDES = {"mmdet": 640, "mmpretrain": 256}  # pixels of a tile's longer side
 _COLUMNS = 4
