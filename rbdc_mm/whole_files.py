@@ -33,8 +33,8 @@ def write_whole(
             temporary.unlink(missing_ok=True)
     except OSError as error:
         raise ValueError(
-            f"cannot write {path}: {error.strerror or error}. Make room there, or give an output in "
-            "a folder that can be made and written to"
+            f"cannot write {path}: {error.strerror or error}. Make room there, or give an output "
+            "in a folder that can be made and written to"
         ) from error
     return path
 

@@ -13,10 +13,13 @@ import time
 
 from mmengine import DictAction
 
+from rbdc_mm.checkpoint.files import read_checkpoint
 from rbdc_mm.checkpoint.grow import grow_checkpoint
 from rbdc_mm.config import read_config
 from rbdc_mm.growth import OPERATORS
 from rbdc_mm.names import load_plugins
+
+FILES = {"norm", "calibrate", "learned"}  # options that are about files: see grow_checkpoint
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -59,6 +62,9 @@ def main(argv: list[str] | None = None) -> int:
     started = time.perf_counter()
     try:
         target = read_config(args.target_config).model if args.target_config else None
+        if args.operator not in OPERATORS:  # the parents' configs may import it
+            list(map(read_checkpoint, args.parents))
+        OPERATORS[args.operator].check_options(set(args.options) - FILES)
         grown = grow_checkpoint(
             args.operator,
             args.parents,

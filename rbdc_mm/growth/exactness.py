@@ -71,7 +71,10 @@ def judge(growth: Growth, target: Arch, parents: Sequence[Arch]) -> Exactness:
         *_norm_reasons(growth, target, deep, parts),
         *_fill_reasons(growth, target, deep),
     ]
-    reasons += [*_depth_reasons(growth, target, parents), *_eps_reasons(growth, target, deep)]
+    reasons += [
+        *_depth_reasons(growth, target, parents, parts),
+        *_eps_reasons(growth, target, deep),
+    ]
     return Exactness(tuple(weights), tuple(dict.fromkeys(reasons)))
 
 
@@ -238,9 +241,11 @@ def _layer_norm_reasons(
     return []
 
 
-def _depth_reasons(growth: Growth, target: Arch, parents: Sequence[Arch]) -> Iterator[str]:
+def _depth_reasons(
+    growth: Growth, target: Arch, parents: Sequence[Arch], parts: Sequence[Part]
+) -> Iterator[str]:
     """The source's blocks must act once, in their order, and where they acted."""
-    for part in growth.parts:
+    for part in parts:
         if part.blocks is None:
             continue
         again, source = repeated(part.blocks), parents[part.parent]
