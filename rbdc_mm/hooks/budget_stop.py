@@ -45,10 +45,10 @@ class BudgetStopHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Counts what is affordable and cuts the loop there."""
         hook = ledger_hook(runner)
-        ledger, cost = hook.ledger, hook.training_cost
-        assert ledger is not None and cost is not None
+        ledger, charges = hook.ledger, hook.charges
+        assert ledger is not None and charges is not None
         # An upper bound where distillation ends before the run does.
-        flops = cost.train_flops + (0 if self.total == "target_only" else hook.teacher_flops)
+        flops = charges.train if self.total == "target_only" else charges.per_sample
         spent = getattr(ledger, self.total)
         left = self.max_pflops * 1e15 - spent
         loop = runner.train_loop
