@@ -22,6 +22,7 @@ class Charges:
         operator: Of learning how to grow a network, per sample.
         operator_per_iteration: The same, on each rank, whatever its batch.
         kind: ``'train'``, or ``'operator'`` for a run that trains no model.
+        teachers: Checkpoints of the teachers, whose own training the run's total contains.
 
     Raises:
         ValueError: If an amount is no whole number of at least 0, the kind is another one, or an
@@ -34,12 +35,13 @@ class Charges:
     operator: int = 0
     operator_per_iteration: int = 0
     kind: RunKind = "train"
+    teachers: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not isinstance(self.model, SampleCost):
             raise ValueError(f"Charges.model must be a SampleCost, got {self.model!r}")
         for name in ("train", "teacher", "operator", "operator_per_iteration"):
-            whole(f"Charges.{name}", getattr(self, name))
+            object.__setattr__(self, name, whole(f"Charges.{name}", getattr(self, name)))
         if self.kind not in get_args(RunKind):
             raise ValueError(f"Charges.kind must be one of {get_args(RunKind)}, got {self.kind!r}")
         if self.kind == "operator" and self.train:

@@ -13,7 +13,6 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import nn
 
-from rbdc_mm.checkpoint.arch_of import teachers_of
 from rbdc_mm.checkpoint.files import load_file
 from rbdc_mm.checkpoint.ledgers import ledger_in, unknown_ledger
 from rbdc_mm.checkpoint.sources import sources_of
@@ -31,11 +30,11 @@ class FLOPsLedgerHook(Hook):
 
     The model says what it costs, see ``models.charges.SaysItsCharges``; one that has nothing to say
     is charged plain training, counted on a copy on the meta device (see ``cost.counter``). It is
-    asked before the first iteration, and again at the first of every epoch. An iteration is charged with the samples of this rank times
-    the number of ranks: OpenMMLab's samplers give every rank equally many. Resuming restores the
-    ledger exactly; loading (``load_from``, ``Pretrained``, the parents of our backbones) makes
-    the loaded checkpoints' ledgers this run's parents, and teachers are parents as well. A source
-    without a ledger counts as unknown and makes the total a lower bound.
+    asked before the first iteration, and again at the first of every epoch. An iteration is charged
+    with the samples of this rank times the number of ranks: OpenMMLab's samplers give every rank
+    equally many. Resuming restores the ledger exactly; loading (``load_from``, ``Pretrained``, the
+    parents of our backbones) makes the loaded checkpoints' ledgers this run's parents, and so do
+    teachers. A source without a ledger counts as unknown and makes the total a lower bound.
 
     The totals are logged with the losses and metrics, see ``hooks.cost_scalars``.
 
@@ -88,8 +87,9 @@ class FLOPsLedgerHook(Hook):
         self.charges = self._asked(runner)
         if self.ledger is None:
             # What is loaded overrides what the model starts from, but not what it learns from.
-            paths = (teachers_of if self._loaded else sources_of)(cfg.model)
-            parents = [_source(path) for path in dict.fromkeys(paths)]
+            starts = () if self._loaded else sources_of(cfg.model)
+            paths = dict.fromkeys((*starts, *self.charges.teachers))
+            parents = [_source(path) for path in paths]
             if self._loaded:
                 parents.insert(0, self._loaded)
             self.ledger = Ledger.new(*_new_id(runner), parents, self.charges.kind)

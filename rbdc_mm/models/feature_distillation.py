@@ -168,7 +168,12 @@ class FeatureDistillationClassifier(ImageClassifier):
             return Charges(cost, train=cost.train_flops)
         teachers = [read_checkpoint(path).cfg for path in self.teachers.paths]
         forwards = [teacher_forward_flops(t, self.feature, size) for t in teachers]
-        return Charges(cost, train=model_cost(cfg, size).train_flops, teacher=sum(forwards))
+        return Charges(
+            cost,
+            train=model_cost(cfg, size).train_flops,
+            teacher=sum(forwards),
+            teachers=self.teachers.paths,
+        )
 
     def _features(self, inputs: Tensor) -> tuple[Any, Tensor]:
         """What the head reads, and the feature to distil, from one forward."""
