@@ -76,8 +76,10 @@ class MadeRuns:
         entries += [(f"{run_id}-grow", 0.0, 0.0, grow)] if sources else []
         entries += [(source, cost, 0.0, {}) for source, cost in sources.items()]
         for entry, train, teacher, named in entries:
+            kind = "grow" if named is grow else "unknown" if math.isnan(train) else "train"
             self.stages.append({
-                "run_id": run_id, "entry": entry, "name": entry, "train_pflops": train,
+                "run_id": run_id, "entry": entry, "name": entry, "entry_kind": kind,
+                "train_pflops": train,
                 "teacher_pflops": teacher, "operator_pflops": 0.0, "eval_pflops": 0.0,
                 "parents": "",
             } | named)  # fmt: skip

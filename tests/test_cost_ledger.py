@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -97,7 +98,13 @@ def test_two_states_of_one_run_meet_and_the_later_one_counts():
 
 @pytest.mark.parametrize(
     "change",
-    [dict(name="other"), dict(num_iters=5), dict(parents=("q",)), dict(counter_version="0")],
+    [
+        dict(name="other"),
+        dict(kind="operator"),
+        dict(num_iters=5),
+        dict(parents=("q",)),
+        dict(counter_version="0"),
+    ],
 )
 def test_two_runs_with_one_id_are_an_error(change):
     one, two = trained("p", iters=4), trained("p", iters=3)
@@ -144,6 +151,33 @@ def test_another_convention_can_be_read_but_not_summed():
     assert trained("q").convention == CONVENTION
 
 
+def schema_1() -> dict:
+    """A target that was grown by learned maps and distilled: a ledger as version 1 wrote it."""
+    return json.loads((Path(__file__).parent / "ledger_schema_1.json").read_text())
+
+
+def test_a_ledger_of_the_first_schema_keeps_its_totals():
+    ledger = Ledger.from_dict(schema_1())
+    assert {entry.kind for entry in ledger.entries.values()} == {"train", "operator", "grow"}
+    assert ledger.entries["operator-1"].kind == "operator" and ledger.own.kind == "train"
+    totals = ledger.target_only, ledger.with_teachers, ledger.total
+    assert totals == (439640064, 696234240, 765962496)  # as version 1 gave them
+    written = ledger.to_dict()
+    assert written["schema"] == 2 and Ledger.from_dict(written) == ledger
+
+
+def test_a_ledger_of_the_first_schema_goes_on_and_knows_what_is_unknown():
+    data = schema_1()
+    data["entries"]["source-0"]["train_flops"] = None
+    old = Ledger.from_dict(data)
+    assert old.unknown_parents == ("source-0",) and old.is_lower_bound
+    child = trained("child", [old])
+    assert child.total == old.total + child.with_teachers
+    data["entries"]["source-0"]["kind"] = "train"
+    with pytest.raises(ValueError, match=r"unknown keys \['kind'\]"):
+        Ledger.from_dict(data)
+
+
 def _without(key):
     return lambda d: d.pop(key)
 
@@ -157,7 +191,7 @@ def _entry(key, value):
     [
         (_without("convention"), r"file\.pth: missing keys \['convention'\]"),
         (lambda d: d.update(extra=1), r"unknown keys \['extra'\]"),
-        (lambda d: d.update(schema=99), "schema is 99, this version reads 1"),
+        (lambda d: d.update(schema=99), "schema is 99, this version reads 1 and 2"),
         (lambda d: d.update(run_id="z"), "no entry of its own run 'z'"),
         (lambda d: d.update(entries=[]), "entries must be a dict"),
         (lambda d: d["entries"].pop("p"), r"parents \['p'\] are named but have no entry"),
@@ -166,6 +200,9 @@ def _entry(key, value):
         (_entry("num_iters", -1), "num_iters must be a whole number, at least 0, got -1"),
         (_entry("eval_flops", None), "eval_flops must be a whole number"),
         (_entry("run_id", "d"), "its run_id is 'd'"),
+        (_entry("kind", "growth"), "kind must be one of .*'grow'.*, got 'growth'"),
+        (_entry("kind", "unknown"), "train_flops is 2400 and kind is 'unknown'"),
+        (_entry("train_flops", None), "train_flops is None and kind is 'train'"),
         (lambda d: d["entries"].update(c=3), "wanted a dict with"),
     ],
 )

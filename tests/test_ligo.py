@@ -286,7 +286,7 @@ def test_a_resnet_is_one_error_before_anything(digits, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (dict(steps=0), "operator_options.steps=0: LiGO learns its maps, wanted a whole number"),
+        (dict(steps=0), "operator_options.steps=0: 'ligo' learns its maps, wanted a whole number"),
         (dict(steps=2.5), r"operator_options.steps=2\.5"),
         (dict(lr=0), "operator_options.lr=0: wanted a number above 0"),
         (dict(noise=-1), "operator_options.noise=-1: wanted 0 or more"),
@@ -298,4 +298,4 @@ def test_a_resnet_is_one_error_before_anything(digits, tmp_path):
 )
 def test_bad_options_of_the_protocol(options, message):
     with pytest.raises(ValueError, match=message):
-        learning_of(options)
+        learning_of("ligo", options)

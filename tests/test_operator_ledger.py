@@ -6,7 +6,7 @@ from mmengine import Config
 from mmpretrain.models.classifiers import ImageClassifier
 
 from rbdc_mm.checkpoint.files import load_file
-from rbdc_mm.cost import Ledger
+from rbdc_mm.cost import Charges, Ledger
 from rbdc_mm.models.cost_of import model_cost
 from rbdc_mm.protocol.launch import train
 from rbdc_mm.registry import MODELS
@@ -21,10 +21,21 @@ def trained(run_id, parents=(), *, flops=100, teacher=0) -> Ledger:
 
 
 def operator(run_id, parents, flops) -> Ledger:
-    """An entry that trains no model."""
-    ledger = Ledger.new(run_id, run_id, parents)
-    ledger.add_operator(flops, num_samples=20, num_iters=2)
+    """A growth that was calibrated, or else two iterations of learning an operator."""
+    kind = "grow" if run_id.startswith("grow") else "operator"
+    ledger = Ledger.new(run_id, run_id, parents, kind)
+    if kind == "grow":
+        ledger.add_operator(flops)
+    else:
+        ledger.add_iteration(10, 0, operator_flops=flops - 1)
+        ledger.add_iteration(10, 0, operator_flops=1)
     return ledger
+
+
+def test_a_model_that_cost_nothing_is_still_no_operator():
+    """Its kind says so: its own growth, and what it started from, are its own matter."""
+    frozen = trained("frozen", [operator("grow-frozen", [trained("leaf")], 5)], flops=0, teacher=3)
+    assert trained("target", [frozen]).with_teachers == 1000
 
 
 def test_learning_and_calibrating_belong_to_the_run_that_uses_them():
@@ -57,12 +68,15 @@ def test_an_unknown_source_is_no_operator():
 class ToyOperator(ImageClassifier):
     """Stands in for LiGO: a target that costs 1000 FLOPs a step more."""
 
-    is_operator = True
-    flops_per_iteration = 1000
-
     def __init__(self, target, source, **kwargs):
         own = {k: v for k, v in target.items() if k not in ("type", "_scope_")}
         super().__init__(**own, **kwargs)
+
+    def training_charges(self, cfg, image_size):
+        target = Config(dict(model=cfg.model.target, default_scope="mmpretrain"))
+        cost = model_cost(target, image_size)
+        bill = dict(operator=cost.train_flops, operator_per_iteration=1000)
+        return Charges(cost, train=0, **bill, kind="operator")
 
 
 def test_a_run_that_learns_an_operator(digits, tmp_path):
@@ -77,7 +91,7 @@ def test_a_run_that_learns_an_operator(digits, tmp_path):
     ledger = Ledger.from_dict(load_file(tmp_path / "operator" / "final.pth")["meta"]["ledger"])
     flops = model_cost(Config(dict(model=target, default_scope="mmpretrain")), 32).train_flops
     own, num_iters = ledger.own, 2 * NUM_SAMPLES // 32
-    assert own.train_flops == own.teacher_flops == 0
+    assert own.kind == "operator" and own.train_flops == own.teacher_flops == 0
     assert own.operator_flops == 2 * NUM_SAMPLES * flops + num_iters * 1000
     assert (own.num_samples_seen, own.num_iters) == (2 * NUM_SAMPLES, num_iters)
     assert ledger.target_only == 0 and ledger.with_teachers == own.operator_flops

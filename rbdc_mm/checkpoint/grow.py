@@ -103,7 +103,7 @@ def grow_checkpoint(
     given = {k: v for k, v in options.items() if k != "learned"}
     growth = chosen.growth(target, arches, names, **options)
     exactness = judge(growth, target, arches)
-    ledger = Ledger.new(f"grow-{uuid4().hex[:12]}", f"{operator} to {out}", sources)
+    ledger = Ledger.new(f"grow-{uuid4().hex[:12]}", f"{operator} to {out}", sources, "grow")
     if calibrate and "norm_scales" not in chosen.takes:
         raise ValueError(f"calibrate={calibrate} is for 'couple': {operator!r} has no such step")
     if calibrate:

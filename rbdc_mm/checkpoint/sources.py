@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rbdc_mm.checkpoint.arch_of import OWN_PREFIXES, teachers_of, unscoped
+from rbdc_mm.growth import OPERATORS
 
 LOAD_FROM = "load_from"  # of a run: the whole model, after it was initialised
 
@@ -59,7 +60,7 @@ def sources_in(part: Any, where: str = "") -> Iterator[Source]:
         for parent in (*part.get("parents", ()), part.get("parent")):
             if parent:
                 yield Source(str(parent), "parent", where)
-    if kind == "LiGOClassifier":
+    if kind in {operator.learned_by for operator in OPERATORS.values()}:
         yield Source(part["source"], "operator", where)
     for teacher in teachers_of(part):
         yield Source(teacher, "teacher", where)

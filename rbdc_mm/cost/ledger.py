@@ -3,57 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields, replace
-from operator import index
+from dataclasses import asdict, replace
 from typing import Any
 
-from rbdc_mm.cost.counter import CONVENTION, COUNTER_VERSION
-from rbdc_mm.cost.units import format_flops
+from rbdc_mm.cost.counter import CONVENTION
+from rbdc_mm.cost.entry import COUNTS, Entry, Kind, check_keys, read_entry
+from rbdc_mm.cost.units import format_flops, whole
 
-SCHEMA = 1
-
-
-@dataclass(frozen=True)
-class Entry:
-    """Cost of one run. All costs are whole FLOPs, 2 per multiply-add, of all ranks together.
-
-    Attributes:
-        run_id: Unique name of the run; it must survive resuming.
-        name: For people.
-        train_flops: Forward and backward of the model itself; None where nobody knows.
-        teacher_flops: Forward passes of teachers during this run (their own training is a parent).
-        operator_flops: Learning of the growth operator, and search.
-        eval_flops: Validation and test; reported, in no total.
-        num_samples_seen: Training samples, counting repetitions.
-        num_iters: Training iterations.
-        parents: Run ids of the runs whose weights (or predictions) this one used directly.
-        counter_version: Version of the counter that gave the FLOPs per sample.
-    """
-
-    run_id: str
-    name: str
-    train_flops: int | None = 0
-    teacher_flops: int = 0
-    operator_flops: int = 0
-    eval_flops: int = 0
-    num_samples_seen: int = 0
-    num_iters: int = 0
-    parents: tuple[str, ...] = ()
-    counter_version: str = COUNTER_VERSION
-
-    @property
-    def is_known(self) -> bool:
-        """Whether the run's own training cost is known."""
-        return self.train_flops is not None
-
-    @property
-    def all_flops(self) -> int:
-        """Training, teachers, operator and search; what is unknown counts as 0 here."""
-        return (self.train_flops or 0) + self.teacher_flops + self.operator_flops
-
-
-_COUNTS = ("train_flops", "teacher_flops", "operator_flops", "eval_flops")
-_COUNTS += ("num_samples_seen", "num_iters")
+SCHEMA = 2  # 1 had no kinds and can still be read
 
 
 class Ledger:
@@ -78,7 +35,9 @@ class Ledger:
         self.convention = convention
 
     @classmethod
-    def new(cls, run_id: str, name: str, parents: Iterable[Ledger] = ()) -> Ledger:
+    def new(
+        cls, run_id: str, name: str, parents: Iterable[Ledger] = (), kind: Kind = "train"
+    ) -> Ledger:
         """An empty ledger of a run that starts from ``parents`` (in order; repeats allowed).
 
         Raises:
@@ -103,7 +62,7 @@ class Ledger:
                 "or resume the old one"
             )
         ids = tuple(dict.fromkeys(parent.run_id for parent in parents))
-        entries[run_id] = Entry(run_id=run_id, name=name, parents=ids)
+        entries[run_id] = Entry(run_id, name, kind, parents=ids)
         return cls(run_id, entries)
 
     @classmethod
@@ -112,7 +71,7 @@ class Ledger:
 
         Use an id that is the same wherever the same weights turn up, such as a hash of the file.
         """
-        return cls(run_id, {run_id: Entry(run_id=run_id, name=name, train_flops=None)})
+        return cls(run_id, {run_id: Entry(run_id, name, "unknown", train_flops=None)})
 
     @property
     def own(self) -> Entry:
@@ -125,32 +84,33 @@ class Ledger:
         return self.own.counter_version
 
     def add_iteration(
-        self, global_batch: int, train_flops_per_sample: int, teacher_flops_per_sample: int = 0
+        self,
+        global_batch: int,
+        train_flops_per_sample: int,
+        teacher_flops_per_sample: int = 0,
+        operator_flops: int = 0,
     ) -> None:
-        """Charge one training iteration of ``global_batch`` samples (the sum over all ranks)."""
-        batch = _count("global_batch", global_batch)
+        """Charge one training iteration of ``global_batch`` samples (the sum over all ranks).
+
+        ``operator_flops`` are those of the whole iteration.
+        """
+        batch = whole("global_batch", global_batch)
         self._add(
-            train_flops=batch * _count("train_flops_per_sample", train_flops_per_sample),
-            teacher_flops=batch * _count("teacher_flops_per_sample", teacher_flops_per_sample),
+            train_flops=batch * whole("train_flops_per_sample", train_flops_per_sample),
+            teacher_flops=batch * whole("teacher_flops_per_sample", teacher_flops_per_sample),
+            operator_flops=whole("operator_flops", operator_flops),
             num_samples_seen=batch,
             num_iters=1,
         )
 
     def add_eval(self, num_samples: int, forward_flops_per_sample: int) -> None:
         """Note an evaluation on ``num_samples`` samples; it is reported, in no total."""
-        flops_per_sample = _count("forward_flops_per_sample", forward_flops_per_sample)
-        self._add(eval_flops=_count("num_samples", num_samples) * flops_per_sample)
+        flops_per_sample = whole("forward_flops_per_sample", forward_flops_per_sample)
+        self._add(eval_flops=whole("num_samples", num_samples) * flops_per_sample)
 
-    def add_operator(self, flops: int, num_samples: int = 0, num_iters: int = 0) -> None:
-        """Charge FLOPs spent on learning the growth operator, or on search.
-
-        Where that is a training of its own, also note its samples (of all ranks) and iterations.
-        """
-        self._add(
-            operator_flops=_count("flops", flops),
-            num_samples_seen=_count("num_samples", num_samples),
-            num_iters=_count("num_iters", num_iters),
-        )
+    def add_operator(self, flops: int) -> None:
+        """Charge FLOPs spent on calibrating the growth operator, or on search."""
+        self._add(operator_flops=whole("flops", flops))
 
     def _add(self, **amounts: int) -> None:
         own = self.own
@@ -171,13 +131,13 @@ class Ledger:
     def with_teachers(self) -> int:
         """(b) = (a) + this run's teachers, operator and search, in FLOPs.
 
-        Learning or calibrating an operator may stand in an entry of its own, one that trained no
-        model: such entries belong here as long as only their like lie between them and this run.
+        Learning an operator, and growing, have entries of their own, which trained no model: they
+        belong here as long as only their like lie between them and this run.
         """
         found, waiting = {self.run_id}, list(self.own.parents)
         while waiting:
             entry = self.entries[waiting.pop()]
-            if entry.train_flops == 0 and entry.run_id not in found:
+            if entry.trains_no_model and entry.run_id not in found:
                 found.add(entry.run_id)
                 waiting += entry.parents
         return sum(self.entries[run_id].all_flops for run_id in found)
@@ -229,17 +189,18 @@ class Ledger:
     def from_dict(cls, data: Mapping[str, Any], where: str = "ledger") -> Ledger:
         """Inverse of `to_dict`; ``where`` (a file name, say) opens the error messages.
 
-        A ledger of another convention can be read and reported, but not become a parent.
+        A ledger of another convention can be read and reported, but not become a parent. One of
+        schema 1 is read as of the present one, its totals as they were.
         """
-        _keys(data, {"schema", "convention", "run_id", "entries"}, where)
-        if data["schema"] != SCHEMA:
+        check_keys(data, {"schema", "convention", "run_id", "entries"}, where)
+        if data["schema"] not in (1, SCHEMA):
             raise ValueError(
-                f"{where}: schema is {data['schema']!r}, this version reads {SCHEMA} only"
+                f"{where}: schema is {data['schema']!r}, this version reads 1 and {SCHEMA}"
             )
         if not isinstance(data["entries"], Mapping):
             raise ValueError(f"{where}: entries must be a dict, got {type(data['entries'])}")
         entries = {
-            key: _entry(value, key, f"{where}, entry {key!r}")
+            key: read_entry(value, key, data["schema"], f"{where}, entry {key!r}")
             for key, value in data["entries"].items()
         }
         missing = {p for e in entries.values() for p in e.parents} - set(entries)
@@ -259,36 +220,14 @@ class Ledger:
         return f"Ledger({self.run_id!r}, {len(self.entries) - 1} ancestors, total {total})"
 
 
-def _entry(data: Any, key: str, where: str) -> Entry:
-    _keys(data, {f.name for f in fields(Entry)}, where)
-    if data["run_id"] != key:
-        raise ValueError(f"{where}: its run_id is {data['run_id']!r}")
-    for name in _COUNTS:
-        if not (name == "train_flops" and data[name] is None):
-            _count(f"{where}: {name}", data[name])
-    parents = data["parents"]
-    if not isinstance(parents, list | tuple) or not all(isinstance(p, str) for p in parents):
-        raise ValueError(f"{where}: parents must be a list of run ids, got {parents!r}")
-    return Entry(**{**data, "parents": tuple(parents)})
-
-
-def _keys(data: Any, wanted: set[str], where: str) -> None:
-    if not isinstance(data, Mapping):
-        raise ValueError(f"{where}: wanted a dict with {sorted(wanted)}, got {type(data)}")
-    if set(data) != wanted:
-        raise ValueError(
-            f"{where}: missing keys {sorted(wanted - set(data))}, "
-            f"unknown keys {sorted(set(data) - wanted)}"
-        )
-
-
 def _later(a: Entry, b: Entry) -> Entry:
     if a == b:
         return a
     if a.is_known != b.is_known:  # what somebody did record beats what nobody did
         return a if a.is_known else b
-    if (a.parents, a.name, a.counter_version) == (b.parents, b.name, b.counter_version):
-        pairs = [(getattr(a, c) or 0, getattr(b, c) or 0) for c in _COUNTS]
+    same = ("kind", "parents", "name", "counter_version")
+    if all(getattr(a, key) == getattr(b, key) for key in same):
+        pairs = [(getattr(a, c) or 0, getattr(b, c) or 0) for c in COUNTS]
         if all(x <= y for x, y in pairs):
             return b
         if all(x >= y for x, y in pairs):
@@ -297,13 +236,3 @@ def _later(a: Entry, b: Entry) -> Entry:
         f"two different runs have the id {a.run_id!r} and neither continues the other: {a} and "
         f"{b}. Give every run an id of its own"
     )
-
-
-def _count(name: str, value: Any) -> int:
-    try:
-        number = index(value)
-    except TypeError:
-        number = -1
-    if number < 0 or isinstance(value, bool):
-        raise ValueError(f"{name} must be a whole number, at least 0, got {value!r}")
-    return number

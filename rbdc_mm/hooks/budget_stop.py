@@ -28,8 +28,8 @@ class BudgetStopHook(Hook):
             ``total`` (every source included).
 
     Raises:
-        ValueError: an unknown total, no FLOPsLedgerHook, or a budget below one more epoch
-            (iteration) on a run that has not trained yet.
+        ValueError: an unknown total, no FLOPsLedgerHook, a total in which the run costs nothing, or
+            a budget below one more epoch (iteration) on a run that has not trained yet.
     """
 
     priority = "LOW"  # after the ledger has opened
@@ -45,16 +45,24 @@ class BudgetStopHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Counts what is affordable and cuts the loop there."""
         hook = ledger_hook(runner)
-        ledger, cost = hook.ledger, hook.training_cost
-        assert ledger is not None and cost is not None
+        ledger, charges = hook.ledger, hook.charges
+        assert ledger is not None and charges is not None
         # An upper bound where distillation ends before the run does.
-        flops = cost.train_flops + (0 if self.total == "target_only" else hook.teacher_flops)
+        own = self.total == "target_only"
+        flops = charges.train if own else charges.per_sample
         spent = getattr(ledger, self.total)
         left = self.max_pflops * 1e15 - spent
         loop = runner.train_loop
         by_epoch = isinstance(loop, EpochBasedTrainLoop)
         step_samples = samples_per_epoch(runner.train_dataloader) if by_epoch else _batch(runner)
-        step_flops = step_samples * get_world_size() * flops
+        step_iters = len(runner.train_dataloader) if by_epoch else 1
+        per_iteration = 0 if own else charges.operator_per_iteration
+        step_flops = get_world_size() * (step_samples * flops + step_iters * per_iteration)
+        if step_flops == 0:
+            raise ValueError(
+                f"BudgetStopHook: total={self.total!r} limits nothing, for this run adds nothing "
+                "to it: wanted total='total' for one that learns an operator"
+            )
         done, planned = (loop.epoch, loop.max_epochs) if by_epoch else (loop.iter, loop.max_iters)
         affordable = done + max(0, int(left // step_flops))
         unit = "epoch" if by_epoch else "iteration"

@@ -7,21 +7,20 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from mmengine import Config
 from mmengine.dist import broadcast_object_list, get_world_size
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import nn
 
-from rbdc_mm.checkpoint.arch_of import is_distilling, plain_model, teachers_of
-from rbdc_mm.checkpoint.files import load_file, read_checkpoint
+from rbdc_mm.checkpoint.files import load_file
 from rbdc_mm.checkpoint.ledgers import ledger_in, unknown_ledger
 from rbdc_mm.checkpoint.sources import sources_of
 from rbdc_mm.config import plain_config
-from rbdc_mm.cost import Ledger, SampleCost, format_flops
+from rbdc_mm.cost import Charges, Ledger, format_flops
 from rbdc_mm.hooks.cost_scalars import note_evaluation, note_spent
-from rbdc_mm.models.cost_of import image_size_of, model_cost, teacher_forward_flops
+from rbdc_mm.models.charges import charges_of
+from rbdc_mm.models.image_size import image_size_of
 from rbdc_mm.registry import HOOKS
 
 
@@ -29,17 +28,13 @@ from rbdc_mm.registry import HOOKS
 class FLOPsLedgerHook(Hook):
     """Charges every training iteration and saves the ledger in every checkpoint's meta.
 
-    FLOPs per sample are counted once, before the first iteration, on a copy of the model on the
-    meta device (see ``cost.counter``). An iteration is charged with the samples of this rank times
-    the number of ranks: OpenMMLab's samplers give every rank equally many. Resuming restores the
-    ledger exactly; loading (``load_from``, ``Pretrained``, the parents of our backbones) makes
-    the loaded checkpoints' ledgers this run's parents, and teachers are parents as well. A source
-    without a ledger counts as unknown and makes the total a lower bound.
-
-    While a classifier distils, its projections and its teachers' forward are charged too. A model
-    with a true attribute ``is_operator`` trains no network but learns how to grow one: the whole
-    iteration is charged to the operator, at the cost of the config's ``model.target`` and, on each
-    rank, the model's ``flops_per_iteration`` (making that target's weights, with its backward).
+    The model says what it costs, see ``models.charges.SaysItsCharges``; one that has nothing to say
+    is charged plain training, counted on a copy on the meta device (see ``cost.counter``). It is
+    asked before the first iteration, and again at the first of every epoch. An iteration is charged
+    with the samples of this rank times the number of ranks: OpenMMLab's samplers give every rank
+    equally many. Resuming restores the ledger exactly; loading (``load_from``, ``Pretrained``, the
+    parents of our backbones) makes the loaded checkpoints' ledgers this run's parents, and so do
+    teachers. A source without a ledger counts as unknown and makes the total a lower bound.
 
     The totals are logged with the losses and metrics, see ``hooks.cost_scalars``.
 
@@ -49,9 +44,7 @@ class FLOPsLedgerHook(Hook):
 
     Attributes:
         ledger: the run's ``Ledger``.
-        cost: the ``SampleCost`` of the model itself, without what only training needs.
-        training_cost: the same with the projections of a classifier that distils.
-        teacher_flops: forward FLOPs per sample of all teachers.
+        charges: what an iteration costs, as asked before training.
         resumed_id: the run id in the checkpoint that was resumed, None where none was.
     """
 
@@ -61,10 +54,9 @@ class FLOPsLedgerHook(Hook):
     def __init__(self, image_size: tuple[int, int] | None = None) -> None:
         self.image_size = tuple(image_size) if image_size else None
         self.ledger: Ledger | None = None
-        self.cost: SampleCost | None = None
-        self.training_cost: SampleCost | None = None
-        self.teacher_flops = 0
+        self.charges: Charges | None = None
         self.resumed_id: str | None = None
+        self._present: Charges | None = None  # None: to be asked for
         self._loaded: Ledger | None = None
         self._seen_size = False
 
@@ -92,50 +84,52 @@ class FLOPsLedgerHook(Hook):
                 f"the protocol's plan counts with num_train_samples={planned}, the training data "
                 f"set has {found}: set num_train_samples in the config to it"
             )
+        self.charges = self._asked(runner)
         if self.ledger is None:
             # What is loaded overrides what the model starts from, but not what it learns from.
-            paths = (teachers_of if self._loaded else sources_of)(cfg.model)
-            parents = [_source(path) for path in dict.fromkeys(paths)]
+            starts = () if self._loaded else sources_of(cfg.model)
+            paths = dict.fromkeys((*starts, *self.charges.teachers))
+            parents = [_source(path) for path in paths]
             if self._loaded:
                 parents.insert(0, self._loaded)
-            self.ledger = Ledger.new(*_new_id(runner), parents)
-        self._count(cfg, _is_operator(bare_model(runner)))
-        flops = self.training_cost.train_flops + self.teacher_flops
+            self.ledger = Ledger.new(*_new_id(runner), parents, self.charges.kind)
         runner.logger.info(
-            f"ledger: training costs {format_flops(flops)} a sample, "
+            f"ledger: training costs {format_flops(self.charges.per_sample)} a sample, "
             f"spent so far {format_flops(self.ledger.total)} with all sources"
         )
+
+    def before_train_epoch(self, runner: Runner) -> None:
+        """What the model costs may change with the epoch."""
+        self._present = None
+
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
+        """Asks the model at the first iteration, when every hook has begun the epoch."""
+        if self._present is None:
+            self._present = self._asked(runner)
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
     ) -> None:
         """Charges the iteration on all ranks."""
-        assert self.ledger is not None and self.cost is not None
+        assert self.ledger is not None and self._present is not None
         self._check_size(runner, data_batch)
-        num_samples = len(data_batch["inputs"]) * get_world_size()
-        model = bare_model(runner)
-        if _is_operator(model):
-            flops = num_samples * self.cost.train_flops
-            flops += get_world_size() * model.flops_per_iteration
-            self.ledger.add_operator(flops, num_samples, num_iters=1)
-        elif getattr(model, "distilling", False):
-            flops = self.training_cost.train_flops
-            self.ledger.add_iteration(num_samples, flops, self.teacher_flops)
-        else:
-            self.ledger.add_iteration(num_samples, self.cost.train_flops)
+        costs, num_ranks = self._present, get_world_size()
+        num_samples = len(data_batch["inputs"]) * num_ranks
+        operator = num_samples * costs.operator + num_ranks * costs.operator_per_iteration
+        self.ledger.add_iteration(num_samples, costs.train, costs.teacher, operator)
         note_spent(runner.message_hub, self.ledger)
 
     def after_val_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
     ) -> None:
         """Notes evaluation, which stands in no total."""
-        if self.ledger is not None and self.cost is not None:
+        if self.ledger is not None and self.charges is not None:
             num_samples = len(data_batch["inputs"]) * get_world_size()
-            self.ledger.add_eval(num_samples, self.cost.forward_flops)
+            self.ledger.add_eval(num_samples, self.charges.model.forward_flops)
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
         """Gives the backends of the visualiser what was spent up to this evaluation."""
-        if self.ledger is not None and self.cost is not None:
+        if self.ledger is not None and self.charges is not None:
             note_evaluation(runner, self.ledger, metrics or {})
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
@@ -143,24 +137,13 @@ class FLOPsLedgerHook(Hook):
         if self.ledger is not None:
             checkpoint["meta"]["ledger"] = self.ledger.to_dict()
 
-    def _count(self, cfg: Config, is_operator: bool) -> None:
-        """Counts the model as it is published, as it is trained, and its teachers."""
-        if not is_operator and not is_distilling(cfg.model):
-            self.cost = self.training_cost = model_cost(cfg, self.image_size)
-            return
-        size = self.image_size or image_size_of(cfg)
-        model = cfg.model.target if is_operator else plain_model(cfg.model)
-        alone = Config(dict(model=model, default_scope=cfg.get("default_scope")))
-        self.cost = self.training_cost = model_cost(alone, size)
-        if is_distilling(cfg.model):
-            self.training_cost = model_cost(cfg, size)
-            feature = cfg.model.distillation.get("feature", "pre_logits")
-            teachers = [read_checkpoint(path).cfg for path in teachers_of(cfg.model)]
-            self.teacher_flops = sum(teacher_forward_flops(t, feature, size) for t in teachers)
+    def _asked(self, runner: Runner) -> Charges:
+        cfg = plain_config(runner.cfg)
+        return charges_of(bare_model(runner), cfg, self.image_size or image_size_of(cfg))
 
     def _check_size(self, runner: Runner, data_batch: Any) -> None:
         """A classifier's images must have the counted size, or the ledger is wrong."""
-        if self._seen_size or self.cost is None or self.cost.parts:
+        if self._seen_size or self.charges.model.parts:
             return
         counted = self.image_size or image_size_of(runner.cfg)
         got = tuple(data_batch["inputs"][0].shape[-2:])
@@ -200,10 +183,6 @@ def _renamed(ledger: Ledger, run_id: str, name: str) -> Ledger:
     entries = dict(ledger.entries)
     entries[run_id] = replace(entries.pop(ledger.run_id), run_id=run_id, name=name)
     return Ledger(run_id, entries)
-
-
-def _is_operator(model: nn.Module) -> bool:
-    return bool(getattr(model, "is_operator", False))
 
 
 def _source(address: str) -> Ledger:

@@ -16,7 +16,6 @@ from torch import Tensor, nn
 from rbdc_mm.checkpoint.arch_of import plain_model
 from rbdc_mm.config import plain_config
 from rbdc_mm.cost import SampleCost, count_flops, meta_parameters
-from rbdc_mm.models.feature_distillation import FeatureDistillationClassifier
 from rbdc_mm.models.image_size import as_size, image_size_of
 
 __all__ = [
@@ -72,8 +71,8 @@ def model_cost(cfg: Config, image_size: int | tuple[int, int] | None = None) -> 
 def classifier_cost(cfg: Config, image_size: int | tuple[int, int] | None = None) -> SampleCost:
     """Cost of training an mmpretrain classifier on one image, from pixels to logits.
 
-    One that distils is charged its projections as well, but not its teachers: see
-    `teacher_forward_flops`.
+    Where training computes more than the logits, the model's ``training_outputs`` gives it all (a
+    classifier that distils: its projections). Teachers are not in it: see `teacher_forward_flops`.
 
     Args:
         cfg: A whole config; its ``model`` has a backbone and a head.
@@ -90,9 +89,8 @@ def classifier_cost(cfg: Config, image_size: int | tuple[int, int] | None = None
     height, width = image_size_of(cfg) if image_size is None else as_size(image_size)
     model = build_on_meta(cfg.model, cfg.get("default_scope"))
     images = _empty(NUM_SAMPLES, _in_channels(cfg.model), height, width)
-    distils = isinstance(model, FeatureDistillationClassifier)
-    run = FeatureDistillationClassifier.training_outputs if distils else nn.Module.__call__
-    return count_flops(model, lambda m: run(m, images), num_samples=NUM_SAMPLES)
+    run = getattr(model, "training_outputs", model)
+    return count_flops(model, lambda _: run(images), num_samples=NUM_SAMPLES)
 
 
 def teacher_forward_flops(

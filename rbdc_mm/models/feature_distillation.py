@@ -7,14 +7,17 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from mmengine import Config
 from mmengine.logging import print_log
 from mmpretrain.models.classifiers import ImageClassifier
 from torch import Tensor, nn
 
 from rbdc_mm.arch import Arch
-from rbdc_mm.checkpoint.arch_of import arch_of, listed_teachers
+from rbdc_mm.checkpoint.arch_of import arch_of, listed_teachers, plain_model
 from rbdc_mm.checkpoint.files import read_checkpoint
 from rbdc_mm.checkpoint.teachers import FEATURES, feature_channels, load_teacher
+from rbdc_mm.cost import Charges
+from rbdc_mm.models.cost_of import model_cost, teacher_forward_flops
 from rbdc_mm.registry import MODELS
 
 
@@ -121,6 +124,7 @@ class FeatureDistillationClassifier(ImageClassifier):
         self.projections = nn.ModuleList(_Projection(own, count) for count in channels)
         self.teachers = _Teachers(paths, arch, self.feature)
         self.distilling = True
+        self._charges: dict[bool, Charges] = {}
 
     def init_weights(self) -> None:
         """Initialises the student; reads the teachers, so that what is wrong shows early."""
@@ -150,6 +154,26 @@ class FeatureDistillationClassifier(ImageClassifier):
         """Logits and projected features: all of the student that a distilling step computes."""
         read_by_head, feature = self._features(inputs)
         return self.head(read_by_head), self._projected(feature)
+
+    def training_charges(self, cfg: Config, image_size: tuple[int, int]) -> Charges:
+        """See ``charges.SaysItsCharges``: projections and teachers while it distils."""
+        if self.distilling not in self._charges:
+            self._charges[self.distilling] = self._counted(cfg, image_size)
+        return self._charges[self.distilling]
+
+    def _counted(self, cfg: Config, size: tuple[int, int]) -> Charges:
+        plain = dict(model=plain_model(cfg.model), default_scope=cfg.get("default_scope"))
+        cost = model_cost(Config(plain), size)
+        if not self.distilling:
+            return Charges(cost, train=cost.train_flops)
+        teachers = [read_checkpoint(path).cfg for path in self.teachers.paths]
+        forwards = [teacher_forward_flops(t, self.feature, size) for t in teachers]
+        return Charges(
+            cost,
+            train=model_cost(cfg, size).train_flops,
+            teacher=sum(forwards),
+            teachers=self.teachers.paths,
+        )
 
     def _features(self, inputs: Tensor) -> tuple[Any, Tensor]:
         """What the head reads, and the feature to distil, from one forward."""

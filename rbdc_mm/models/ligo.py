@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+from mmengine import Config
 from mmengine.model import BaseModel
 from mmengine.structures import BaseDataElement
 from torch import Tensor, nn
@@ -16,9 +17,10 @@ from rbdc_mm.checkpoint.arch_of import arch_of, unscoped
 from rbdc_mm.checkpoint.classifiers import build_classifier
 from rbdc_mm.checkpoint.files import read_checkpoint
 from rbdc_mm.checkpoint.precision import in_one_precision
-from rbdc_mm.cost import meta_parameters
+from rbdc_mm.cost import Charges, meta_parameters
 from rbdc_mm.growth import ligo
 from rbdc_mm.growth.ligo import Start, ligo_maps, materialisation_flops
+from rbdc_mm.models.cost_of import model_cost
 from rbdc_mm.registry import MODELS
 
 
@@ -63,16 +65,11 @@ class LiGOClassifier(BaseModel):
         start: of them, see ``growth.ligo``; how A is tied to B goes with it.
         data_preprocessor: as ImageClassifier's.
 
-    Attributes:
-        is_operator: training it trains no network; see ``hooks.FLOPsLedgerHook``.
-
     Raises:
         FileNotFoundError: no source there.
         ValueError: a target that is no ImageClassifier, a source that cannot grow to it, or another
             than ``source_model`` says.
     """
-
-    is_operator = True
 
     def __init__(
         self,
@@ -108,6 +105,18 @@ class LiGOClassifier(BaseModel):
     def flops_per_iteration(self) -> int:
         """FLOPs of an iteration besides those of training the target on its images."""
         return materialisation_flops(self._target_arch, self._source.arch)
+
+    def training_charges(self, cfg: Config, image_size: tuple[int, int]) -> Charges:
+        """See ``charges.SaysItsCharges``: training the target, all of it the operator's."""
+        alone = dict(model=cfg.model.target, default_scope=cfg.get("default_scope"))
+        cost = model_cost(Config(alone), image_size)
+        return Charges(
+            cost,
+            train=0,
+            operator=cost.train_flops,
+            operator_per_iteration=self.flops_per_iteration,
+            kind="operator",
+        )
 
     def init_weights(self) -> None:
         """Reads the source, so that what is wrong shows early; the maps are what they are."""

@@ -59,6 +59,11 @@ class Chain:
             )
         distillation_of(self.distillation)
 
+    @property
+    def _is_learned(self) -> bool:
+        """Whether a model learns the operator before each growth."""
+        return self.operator is not None and OPERATORS[self.operator].learned_by is not None
+
     def _plan(
         self,
         cfg: Config,
@@ -75,8 +80,8 @@ class Chain:
         for (low, small), (high, large) in pairwise(arches.items()):
             _check_ascends(low, small, high, large)
         learning, options = None, dict(self.operator_options)
-        if self.operator == "ligo":
-            learning, options = learning_of(options), {}
+        if self._is_learned:
+            learning, options = learning_of(self.operator, options), {}
         levels, before = [], file.name if file else None
         for number, name in enumerate([*smaller, TARGET]):
             node = Node(name, self.seed * PER_PROTOCOL + number)
@@ -149,8 +154,10 @@ class CoMPT(Chain):
                 "smallest first; tools/plan.py --suggest proposes one"
             )
         super().__post_init__()
-        if self.operator == "ligo":
-            raise ValueError("operator='ligo' is learned by a stage of its own: use type='Grow'")
+        if self._is_learned:
+            raise ValueError(
+                f"operator={self.operator!r} is learned by a stage of its own: use type='Grow'"
+            )
 
     def plan(self, cfg: Config, num_samples: int) -> Plan:
         """The chain of stages that ends with the target of ``cfg``; see ``RBDC.plan``.
@@ -176,8 +183,8 @@ class Grow(Chain):
         source_checkpoint: a finished classifier in their place; what it cost is read from its
             ledger.
         operator: any in ``growth.OPERATORS`` but ``couple``.
-        operator_options: its own; for ``ligo`` its learning's ``steps`` (100), ``lr`` (1e-3) and
-            ``noise`` (0.01).
+        operator_options: its own; of a learned one its learning's ``steps`` (100), ``lr`` (1e-3)
+            and ``noise`` (0.01).
         policy: by default 0.70 of scratch, uniform epochs.
         distillation, parent_drop_path, seed: see ``Chain``.
     """
@@ -198,8 +205,8 @@ class Grow(Chain):
                 f"protocol.operator={self.operator!r}: Grow wants one of {known} (couplings are "
                 "type='RBDC')"
             )
-        if self.operator == "ligo":
-            learning_of(self.operator_options)
+        if self._is_learned:
+            learning_of(self.operator, self.operator_options)
         super().__post_init__()
 
     def plan(self, cfg: Config, num_samples: int) -> Plan:

@@ -97,10 +97,7 @@ def plan_levels(
     scratch_epochs = scratch_epochs_of(cfg)
     whole_schedule = scratch_epochs * num_samples
     scratch_flops = whole_schedule * costs[-1].train
-    learning = [
-        _learning(cfg, level, cost, arches, num_samples, recipe.learning)
-        for level, cost in zip(levels, costs, strict=True)
-    ]
+    learning = [_learning(cfg, level, arches, num_samples, recipe) for level in levels]
     epochs = epochs_by_policy(
         recipe.policy,
         [
@@ -164,21 +161,18 @@ def _cost(
 def _learning(
     cfg: Config,
     level: Level,
-    cost: _Cost,
     arches: Mapping[str, Arch],
     num_samples: int,
-    learning: Mapping[str, Any] | None,
+    recipe: Recipe,
 ) -> Stage | None:
     """The stage that learns how to grow the level's one model, where that is learned at all."""
     node = level.nodes[0]
-    if not learning or not node.parents:
+    if not recipe.learning or not node.parents:
         return None
     assert len(level.nodes) == len(node.parents) == 1 and node.learned
     source = node.parents[0], arches[node.parents[0]]
-    target_cost = cost.num_params, cost.train
-    return learning_stage(
-        cfg, node.learned, node.seed, source, level.arch, target_cost, num_samples, learning
-    )
+    options = dict(operator=recipe.operator, learning=recipe.learning)
+    return learning_stage(cfg, node.learned, node.seed, source, level.arch, num_samples, **options)
 
 
 def _stage(

@@ -1,5 +1,6 @@
-"""The stage that learns LiGO's maps before they are used: its cost and its config.
+"""The stage that learns an operator's maps before they are used: its cost and its config.
 
+Which model learns them, the operator says (``Operator.learned_by``); what that costs, the model.
 Source: LiGO, arXiv 2303.00980.
 """
 
@@ -12,8 +13,11 @@ from mmengine import Config
 from mmengine.dist import get_world_size
 
 from rbdc_mm.arch import Arch
-from rbdc_mm.growth import ligo
-from rbdc_mm.growth.ligo import materialisation_flops
+from rbdc_mm.checkpoint.arch_of import model_with_arch
+from rbdc_mm.growth import OPERATORS
+from rbdc_mm.models.charges import charges_of
+from rbdc_mm.models.cost_of import build_on_meta
+from rbdc_mm.models.image_size import image_size_of
 from rbdc_mm.protocol.plan import Stage
 
 _DEFAULTS = dict(steps=100, lr=1e-3, noise=0.01)
@@ -21,8 +25,8 @@ _NO_VALIDATION = ("val_cfg", "val_dataloader", "val_evaluator",
                   "test_cfg", "test_dataloader", "test_evaluator")  # fmt: skip
 
 
-def learning_of(options: Mapping[str, Any]) -> dict[str, Any]:
-    """LiGO's operator options, complete: all are about learning, which settles the growth.
+def learning_of(operator: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """A learned operator's options, complete: all are about learning, which settles the growth.
 
     Raises:
         ValueError: steps that are no whole number above 0, a learning rate not above 0, noise below
@@ -30,13 +34,13 @@ def learning_of(options: Mapping[str, Any]) -> dict[str, Any]:
     """
     if unknown := sorted(set(options) - set(_DEFAULTS)):
         raise ValueError(
-            f"operator 'ligo' has no option {unknown}: the known ones are {sorted(_DEFAULTS)}"
+            f"operator {operator!r} has no option {unknown}: the known ones are {sorted(_DEFAULTS)}"
         )
     learning = _DEFAULTS | dict(options)
     if not isinstance(learning["steps"], int) or learning["steps"] <= 0:
         raise ValueError(
-            f"operator_options.steps={learning['steps']!r}: LiGO learns its maps, wanted a whole "
-            "number of steps, at least 1"
+            f"operator_options.steps={learning['steps']!r}: {operator!r} learns its maps, wanted a "
+            "whole number of steps, at least 1"
         )
     if learning["lr"] <= 0:
         raise ValueError(f"operator_options.lr={learning['lr']!r}: wanted a number above 0")
@@ -51,8 +55,8 @@ def learning_stage(
     seed: int,
     source: tuple[str, Arch],
     target: Arch,
-    target_cost: tuple[int, int],
     num_samples: int,
+    operator: str,
     learning: Mapping[str, Any],
 ) -> Stage:
     """The stage that learns how to grow one model.
@@ -63,32 +67,55 @@ def learning_stage(
         seed: the stage's.
         source: name and architecture of what is grown.
         target: what it is grown to.
-        target_cost: parameters of the target, and FLOPs of training it on one image.
         num_samples: training images an epoch.
+        operator: the learned operator.
         learning: see ``learning_of``.
 
     Raises:
-        ValueError: a source that LiGO cannot grow to the target.
+        ValueError: a source that the operator cannot grow to the target.
     """
     parent, arch = source
-    ligo.growth(target, [arch], [parent])  # raises where it does not fit
-    num_params, flops_per_sample = target_cost
+    OPERATORS[operator].growth(target, [arch], [parent])  # raises where it does not fit
+    grown, small = (model_with_arch(cfg.model.to_dict(), a) for a in (target, arch))
+    model = _learner(operator, grown, small, parent, seed, learning)
+    whole = Config({**cfg._cfg_dict.to_dict(), "model": model})
+    learner = build_on_meta(model, cfg.get("default_scope"))
+    charges = charges_of(learner, whole, image_size_of(cfg))
     return Stage(
         name=name,
         level=0,
         arch=target,
         epochs=0,
-        flops_per_sample=flops_per_sample,
+        flops_per_sample=charges.operator,
         num_samples=num_samples,
-        num_params=num_params,
+        num_params=charges.model.num_params,
         seed=seed,
         parents=(parent,),
-        operator="ligo",
+        operator=operator,
         operator_options=dict(learning),
         kind="operator",
         num_iters=learning["steps"],
         batch_size=cfg.train_dataloader.batch_size * get_world_size(),
-        flops_per_iteration=materialisation_flops(target, arch) * get_world_size(),
+        flops_per_iteration=charges.operator_per_iteration * get_world_size(),
+    )
+
+
+def _learner(
+    operator: str,
+    target: dict[str, Any],
+    source_model: dict[str, Any],
+    source: str,
+    seed: int,
+    learning: Mapping[str, Any],
+) -> dict[str, Any]:
+    """The config of the model that learns the operator."""
+    return dict(
+        type=f"rbdc_mm.{OPERATORS[operator].learned_by}",
+        source=source,
+        source_model=source_model,
+        target=target,
+        seed=seed,
+        noise=learning["noise"],
     )
 
 
@@ -103,13 +130,8 @@ def make_learning(
         source: the source's checkpoint.
         stage: the plan's.
     """
-    new["model"] = dict(
-        type="rbdc_mm.LiGOClassifier",
-        source=source,
-        source_model=source_model,
-        target=new["model"],
-        seed=stage.seed,
-        noise=stage.operator_options["noise"],
+    new["model"] = _learner(
+        stage.operator, new["model"], source_model, source, stage.seed, stage.operator_options
     )
     new["train_cfg"] = dict(by_epoch=False, max_iters=stage.num_iters)
     for key in _NO_VALIDATION:

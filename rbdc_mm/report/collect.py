@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from rbdc_mm.cost import CONVENTION, Ledger
+from rbdc_mm.cost import CONVENTION, Entry, Ledger
 from rbdc_mm.report.read import find_records, listed, read_record
 from rbdc_mm.report.repeats import mark_repeats
 from rbdc_mm.report.runs import (
@@ -142,15 +142,16 @@ def say(text: str) -> None:
     print(text, file=sys.stderr)
 
 
-def role_of(stage: Mapping[str, Any] | None) -> str:
+def role_of(stage: Mapping[str, Any] | None, entry: Entry) -> str:
     """``'run'`` for a plain run; in a protocol ``'target'``, ``'leaf'`` or ``'node'``.
 
-    And ``'operator'`` for a stage that learns how to grow a model and is none itself.
+    And ``'operator'`` for a run that learns how to grow a model and trains none, by its ``entry``
+    in the ledger.
     """
+    if entry.kind == "operator":
+        return "operator"
     if stage is None:
         return "run"
-    if stage.get("kind") == "operator":
-        return "operator"
     if stage.get("name") == "target":
         return "target"
     return "node" if stage.get("level") else "leaf"
@@ -171,7 +172,7 @@ def _row(path: Path, record: Mapping[str, Any], ledger: Ledger) -> dict[str, Any
         "method": record["method"] or "unnamed",
         "config": record["config"],
         "stage": stage["name"] if stage else None,
-        "role": role_of(stage),
+        "role": role_of(stage, ledger.own),
         "params_m": record["num_params"] / 1e6,
         "gmacs_per_sample": record["macs_per_sample"] / 1e9,
         "epochs": record["progress"] if by_epoch else None,
@@ -216,10 +217,10 @@ def _curve(record: Mapping[str, Any], ledger: Ledger) -> Iterator[tuple]:
 
 def _stages(ledger: Ledger) -> Iterator[tuple]:
     for entry in ledger.entries.values():
-        train = math.nan if entry.train_flops is None else entry.train_flops / 1e15
+        train = entry.train_flops / 1e15 if entry.is_known else math.nan
         others = (entry.teacher_flops, entry.operator_flops, entry.eval_flops)
-        yield (ledger.run_id, entry.run_id, entry.name, train, *(x / 1e15 for x in others),
-               ";".join(entry.parents))  # fmt: skip
+        yield (ledger.run_id, entry.run_id, entry.name, entry.kind, train,
+               *(x / 1e15 for x in others), ";".join(entry.parents))  # fmt: skip
 
 
 def _versions(record: dict[str, Any]) -> str:

@@ -41,11 +41,12 @@ _COSTS = ["own_pflops", "with_teachers_pflops", "pretraining_pflops", "total_pfl
 _WHERE = ["device", "versions", "commit", "dirty", "path", "run_id", "parents", "left_out"]
 COLUMNS = [*_WHAT, *METRICS, *(f"best_{m}" for m in METRICS), "best_epoch", *_COSTS, *_WHERE]
 CURVE_COLUMNS = ["run_id", "step", "unit", "metric", "value", "total_pflops"]
-STAGE_COLUMNS = ["run_id", "entry", "name", "train_pflops", "teacher_pflops", "operator_pflops",
-                 "eval_pflops", "parents"]  # fmt: skip
+STAGE_COLUMNS = ["run_id", "entry", "name", "entry_kind", "train_pflops", "teacher_pflops",
+                 "operator_pflops", "eval_pflops", "parents"]  # fmt: skip
 TEXTS = {"run", "kind", "method", "operator", "architecture", "config", "config_hash", "dataset",
           "stage", "role", "convention", "peak_memory_of", "device", "versions", "commit", "path",
-          "run_id", "parents", "left_out", "unit", "metric", "entry", "name"}  # fmt: skip
+          "run_id", "parents", "left_out", "unit", "metric", "entry", "name",
+          "entry_kind"}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -56,8 +57,8 @@ class Runs:
         rows: one per finished run.
         curves: one per evaluation and metric of each of them: ``value`` in percent, and
             ``total_pflops``, what all runs behind it had cost until then (NaN in old records).
-        stages: one per entry of each one's ledger, itself and every ancestor; ``train_pflops`` is
-            NaN where nobody knows.
+        stages: one per entry of each one's ledger, itself and every ancestor; ``entry_kind`` is
+            ``cost.Entry.kind``, ``train_pflops`` NaN where nobody knows.
         unfinished: as ``rows``, of runs that are not at their end, with ``progress``.
     """
 

@@ -89,12 +89,13 @@ def _models(rows: pd.DataFrame, stages: pd.DataFrame, arm_of: dict[str, int]) ->
     """
     about = [*PANEL, "stage", "config", "top1", "with_teachers_pflops"]
     known = rows[["run_id", *about]].rename(columns={"run_id": "entry"})
-    chains = stages[stages["run_id"].isin(list(arm_of)) & (stages["train_pflops"] != 0)]
+    models = stages[stages["entry_kind"].isin(["train", "unknown"])]
+    chains = models[models["run_id"].isin(list(arm_of))]
     chains = chains.merge(known, on="entry", how="left")
     chains["arm"] = chains["run_id"].map(arm_of)
     parts = chains[["train_pflops", "teacher_pflops", "operator_pflops"]]
     chains["chain_pflops"] = chains["with_teachers_pflops"].fillna(parts.sum(axis=1))
-    chains["chain_is_lower_bound"] = chains["train_pflops"].isna()
+    chains["chain_is_lower_bound"] = chains["entry_kind"] == "unknown"
     # plain runs are no stages: those of one config are one model's
     configs = chains["config"].map(config_words, na_action="ignore")
     chains["stage"] = chains["stage"].replace("", np.nan).fillna(configs).fillna(chains["name"])
