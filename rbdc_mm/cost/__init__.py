@@ -1,25 +1,29 @@
-"""What training costs: FLOPs counted on the meta device, closed formulas, the ledger."""
+"""What training costs: FLOPs counted on the meta device, closed formulas, the ledger.
 
-from rbdc_mm.cost.charges import Charges
-from rbdc_mm.cost.counter import CONVENTION, COUNTER_VERSION, SampleCost, count_flops, trace_flops
-from rbdc_mm.cost.entry import Entry
-from rbdc_mm.cost.formulas import Macs, resnet_macs, vit_macs
-from rbdc_mm.cost.ledger import Ledger
-from rbdc_mm.cost.meta import meta_parameters
-from rbdc_mm.cost.units import format_flops
+Names are looked up on first use: whoever reads ledgers needs no torch.
+"""
 
-__all__ = [
-    "CONVENTION",
-    "COUNTER_VERSION",
-    "Charges",
-    "Entry",
-    "Ledger",
-    "Macs",
-    "SampleCost",
-    "count_flops",
-    "format_flops",
-    "meta_parameters",
-    "resnet_macs",
-    "trace_flops",
-    "vit_macs",
-]
+from importlib import import_module
+
+_HOMES = {
+    "CONVENTION": "units",
+    "COUNTER_VERSION": "units",
+    "Charges": "charges",
+    "Entry": "entry",
+    "Ledger": "ledger",
+    "Macs": "formulas",
+    "SampleCost": "counter",
+    "count_flops": "counter",
+    "format_flops": "units",
+    "meta_parameters": "meta",
+    "resnet_macs": "formulas",
+    "trace_flops": "counter",
+    "vit_macs": "formulas",
+}
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str):
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_HOMES[name]}", __name__), name)

@@ -24,9 +24,6 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten
 from torch.utils.flop_counter import FlopCounterMode, conv_flop_count
 
-COUNTER_VERSION = "torch-flop-counter/1"
-CONVENTION = "FLOPs, 2 per multiply-add; forward and backward; evaluation excluded"
-
 
 @dataclass(frozen=True)
 class SampleCost:

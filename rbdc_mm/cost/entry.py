@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args
 
-from rbdc_mm.cost.counter import COUNTER_VERSION
-from rbdc_mm.cost.units import whole
+from rbdc_mm.cost.units import COUNTER_VERSION, whole
 
 Kind = Literal["train", "operator", "grow", "unknown"]
 COUNTS = ("train_flops", "teacher_flops", "operator_flops", "eval_flops")

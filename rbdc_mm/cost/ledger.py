@@ -6,9 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
-from rbdc_mm.cost.counter import CONVENTION
 from rbdc_mm.cost.entry import COUNTS, Entry, Kind, check_keys, read_entry
-from rbdc_mm.cost.units import format_flops, whole
+from rbdc_mm.cost.units import CONVENTION, format_flops, whole
 
 SCHEMA = 2  # 1 had no kinds and can still be read
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from operator import index
 from typing import Any
 
+COUNTER_VERSION = "torch-flop-counter/1"
+CONVENTION = "FLOPs, 2 per multiply-add; forward and backward; evaluation excluded"
+
 _UNITS = ("FLOPs", "kFLOPs", "MFLOPs", "GFLOPs", "TFLOPs", "PFLOPs", "EFLOPs", "ZFLOPs", "YFLOPs")
 
 

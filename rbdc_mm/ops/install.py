@@ -90,8 +90,8 @@ def install() -> str:
         write_text(LINE, target)
     except ValueError as error:
         raise ValueError(
-            f"cannot write {target} ({error.__cause__.strerror}): install mmcv and this package into "
-            "an environment of your own (python -m venv), or ask for rights to this folder"
+            f"cannot write {target} ({error.__cause__.strerror}): install mmcv and this package "
+            "into an environment of your own (python -m venv), or ask for rights to this folder"
         ) from error
     return f"wrote {target}: mmcv's ops are torchvision's kernels now"
 

@@ -21,8 +21,8 @@ from rbdc_mm.protocol.budgets import falling_epochs
 from rbdc_mm.protocol.catalog import PROTOCOLS
 from rbdc_mm.protocol.costs import num_parameters, scratch_epochs_of
 from rbdc_mm.protocol.distillation import distillation_of
+from rbdc_mm.protocol.learning_stage import learning_of
 from rbdc_mm.protocol.levels import Level, Node, Recipe, plan_levels
-from rbdc_mm.protocol.ligo_stage import learning_of
 from rbdc_mm.protocol.plan import TARGET, Plan, SourceFile
 from rbdc_mm.protocol.seeds import PER_PROTOCOL
 

@@ -10,7 +10,7 @@ from mmengine import Config
 
 from rbdc_mm.checkpoint.arch_of import model_with_arch, unscoped
 from rbdc_mm.protocol.distillation import wrapper
-from rbdc_mm.protocol.ligo_stage import make_learning
+from rbdc_mm.protocol.learning_stage import make_learning
 from rbdc_mm.protocol.plan import Plan, Stage
 from rbdc_mm.protocol.schedule import Scale
 from rbdc_mm.records import FINAL
