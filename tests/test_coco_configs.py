@@ -28,6 +28,7 @@ RECIPES = [
     *(f"mask_rcnn_deit_{size}_ckpt_fpn_1x_coco" for size in ("ti", "s", "b")),
     *(f"mask_rcnn_deit_{size}_ckpt_fpn_ms_3x_coco" for size in ("ti", "s", "b")),
     "mask_rcnn_deit_b_ckpt_sfp_lsj_100e_coco",
+    "mask_rcnn_convnext_t_ckpt_fpn_ms_3x_coco", "mask_rcnn_swin_t_ckpt_fpn_1x_coco",
     *(f"{kind}_{backbone}_rbdc_fpn_1x_coco" for kind in ("cascade_mask_rcnn", "retinanet")
       for backbone in ("r50", "deit_b")),
 ]  # fmt: skip
@@ -64,7 +65,15 @@ def shrink(cfg: Config) -> None:
     """Fewer pixels, channels and RoIs; the same layers, losses, transforms and schedule."""
     model, backbone = cfg.model, cfg.model.backbone
     _narrow(model)
-    if "arch" in backbone:
+    if cfg.optim_wrapper.type == "AmpOptimWrapper":  # which wants a GPU
+        cfg.optim_wrapper.type = "OptimWrapper"
+    if "ConvNeXt" in backbone.type or "Swin" in backbone.type:
+        model.neck.in_channels = [96 * 2**i // WIDTH for i in range(4)]
+        if "Swin" in backbone.type:
+            backbone.embed_dims //= WIDTH
+        else:
+            backbone.arch = dict(channels=model.neck.in_channels, depths=[1] * 4)
+    elif "arch" in backbone:
         sizes = dict(VisionTransformer.arch_zoo[backbone.arch])
         sizes["embed_dims"] //= WIDTH
         sizes["feedforward_channels"] //= WIDTH
@@ -150,6 +159,27 @@ def test_r50_is_mmdets_own():
     assert set(ours.keys()) == set(official.keys()) | added
     for name, hook in official.default_hooks.items():
         assert hook.items() <= ours.default_hooks[name].items()
+
+
+@pytest.mark.parametrize(
+    ("stem", "zoo"),
+    [
+        (
+            "mask_rcnn_convnext_t_ckpt_fpn_ms_3x_coco",
+            "convnext/mask-rcnn_convnext-t-p4-w7_fpn_amp-ms-crop-3x_coco",
+        ),
+        ("mask_rcnn_swin_t_ckpt_fpn_1x_coco", "swin/mask-rcnn_swin-t-p4-w7_fpn_1x_coco"),
+    ],
+)
+def test_convnext_and_swin_are_mmdets_own(stem, zoo):
+    """But for where the weights come from, and whose names they have."""
+    ours, official = coco(stem), get_config(f"mmdet::{zoo}.py")
+    for cfg in (ours, official):
+        for key in ("init_cfg", "convert_weights"):
+            cfg.model.backbone.pop(key, None)
+    _show_the_default_numbers(ours)
+    for key in ("model", "train_dataloader", "optim_wrapper", "param_scheduler", "train_cfg"):
+        assert plain(ours[key]) == plain(official[key]), key
 
 
 def _show_the_default_numbers(cfg: Config) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from rbdc_mm.arch.axes import Rule, Space, expand, fix, gain, inp, norm, out
 from rbdc_mm.arch.family import Arch, Config, depth, from_zoo, norm_of, refuse, setting, width
@@ -38,6 +38,7 @@ class ConvNeXtArch(Arch):
         norm_eps: what every LayerNorm adds to the variance.
     """
 
+    free_fields: ClassVar = ("norm_stages", "gap_before_final_norm")
     zoo = {
         name: dict(channels=tuple(base * 2**i for i in range(4)), depths=depths)
         for name, (base, depths) in _ZOO.items()

@@ -50,6 +50,8 @@ class Arch:
             block shifts its windows).
         zoo: name in a config -> sizes.
         smaller_by: in words, what ``smaller`` does.
+        free_fields: in which a backbone of another task may differ from the classifier it is made
+            of: image sizes, strides, norms of the maps that it gives.
         num_classes: outputs of the classifier, None for a backbone alone.
     """
 
@@ -58,6 +60,7 @@ class Arch:
     blocks_move_by: ClassVar[int] = 1
     zoo: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     smaller_by: ClassVar[str] = "the published sizes of the family"
+    free_fields: ClassVar[tuple[str, ...]] = ()
     num_classes: int | None
 
     # --- what a family says ----------------------------------------------------------------------

@@ -52,6 +52,7 @@ class SwinArch(Arch):
     """
 
     blocks_move_by: ClassVar[int] = 2  # a block and the one that shifts
+    free_fields: ClassVar = ("norm_stages", "pad_small_map")
     zoo = {
         alias: dict(embed_dims=dims, depths=depths, num_heads=tuple(heads * 2**i for i in range(4)))
         for name, (dims, depths, heads) in _ZOO.items()
@@ -144,7 +145,8 @@ class SwinArch(Arch):
         """Reads mmpretrain's config, or mmdet's, which names sizes one by one."""
         refuse(backbone, _DESCRIBED)
         sizes, eps = backbone.get("arch", "tiny"), norm_of(backbone, ("LN",), _EPS)
-        if "mmdet." in backbone["type"]:
+        is_mmdets = "mmdet." in backbone["type"]
+        if is_mmdets:
             refuse(backbone, {"mlp_ratio": 4, "strides": (4, 2, 2, 2), "patch_norm": True,
                               "qkv_bias": True, "qk_scale": None})  # fmt: skip
             sizes = cls.zoo["tiny"] | {k: backbone[k] for k in cls.zoo["tiny"] if k in backbone}
@@ -163,7 +165,8 @@ class SwinArch(Arch):
             in_channels=backbone.get("in_channels", 3),
             norm_stages=tuple(i % len(sizes["depths"]) for i in stages),
             window_size=backbone.get("window_size", 7),
-            pad_small_map=backbone.get("pad_small_map", False),
+            # mmdet shifts windows in maps of one window, too
+            pad_small_map=backbone.get("pad_small_map", is_mmdets),
             norm_eps=eps,
         )
 

@@ -68,6 +68,7 @@ class ViTArch(Arch):
     """
 
     head: ClassVar[str] = "VisionTransformerClsHead"
+    free_fields: ClassVar = ("img_size", "final_norm", "pooled_norm", "with_cls_token")
     zoo = {
         name: dict(zip(_SIZES, sizes, strict=True))
         for names, sizes in _ZOO.items()
