@@ -20,13 +20,9 @@ from torch import nn
 
 from checkpoint_helpers import save_checkpoint
 from helpers import randomise, resnet_model, vit_model
-from rbdc_mm.checkpoint.arch_of import (
-    arch_of,
-    model_with_arch,
-    plain_model,
-    without_projections,
-)
+from rbdc_mm.checkpoint.arch_of import arch_of, model_with_arch
 from rbdc_mm.checkpoint.classifiers import build_classifier
+from rbdc_mm.checkpoint.distilling import plain_model, without_projections
 from rbdc_mm.checkpoint.files import load_file, read_checkpoint
 from rbdc_mm.checkpoint.sources import sources_of
 from rbdc_mm.cost import Ledger

@@ -12,10 +12,10 @@ from mmengine import Config
 from mmengine.runner import Runner
 
 from conftest import ROOT
-from rbdc_mm.checkpoint.arch_of import arch_of, unscoped
+from rbdc_mm.checkpoint.arch_of import arch_of
 from rbdc_mm.checkpoint.files import read_checkpoint
 from rbdc_mm.checkpoint.identity import identity, setting_hash
-from rbdc_mm.config import name_of, object_of, plain_config, read_config
+from rbdc_mm.config import name_of, object_of, plain_config, read_config, unscoped
 from rbdc_mm.hooks import provenance
 from rbdc_mm.models.cost_of import image_size_of, model_cost
 from rbdc_mm.protocol.cli import dry_run

@@ -10,9 +10,8 @@ from typing import Any
 from mmengine import Config
 from torch.utils.data import DataLoader
 
-from rbdc_mm.checkpoint.arch_of import unscoped
 from rbdc_mm.checkpoint.files import hash_of_file, load_file
-from rbdc_mm.config import TYPE_KEYS, name_of, object_of, plain_config
+from rbdc_mm.config import TYPE_KEYS, name_of, object_of, plain_config, unscoped
 
 SETTING = "setting"  # in a checkpoint's meta: the hash of its run's setting
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rbdc_mm.arch import ARCHS, Arch, resolve
-from rbdc_mm.checkpoint.arch_of import unscoped
 from rbdc_mm.checkpoint.files import read_checkpoint, write_checkpoint
 from rbdc_mm.checkpoint.layouts import LAYOUTS, Layout, export
 from rbdc_mm.checkpoint.ledgers import ledger_of
+from rbdc_mm.config import unscoped
 
 FORMATS = (".safetensors", ".pth", ".pt", ".bin")
 

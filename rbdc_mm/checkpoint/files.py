@@ -17,13 +17,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from rbdc_mm.arch import Arch
-from rbdc_mm.checkpoint.arch_of import (
-    arch_of,
-    backbone_arch,
-    is_distilling,
-    plain_model,
-    without_projections,
-)
+from rbdc_mm.checkpoint.arch_of import arch_of, backbone_arch
+from rbdc_mm.checkpoint.distilling import is_distilling, plain_model, without_projections
 from rbdc_mm.checkpoint.finite import check_finite
 from rbdc_mm.checkpoint.inferred import config_of
 from rbdc_mm.checkpoint.layouts import convert, layout_of, unknown

@@ -15,7 +15,7 @@ from mmengine.logging import MMLogger
 from torch import Tensor
 
 from rbdc_mm.arch import Arch, resolve
-from rbdc_mm.checkpoint.arch_of import arch_of, model_with_arch, plain_model
+from rbdc_mm.checkpoint.arch_of import arch_of, model_with_arch
 from rbdc_mm.checkpoint.canonical import SETTING, start_of
 from rbdc_mm.checkpoint.classifiers import (
     build_classifier,
@@ -24,6 +24,7 @@ from rbdc_mm.checkpoint.classifiers import (
     logits,
     preprocessing,
 )
+from rbdc_mm.checkpoint.distilling import plain_model
 from rbdc_mm.checkpoint.files import Checkpoint, load_file, read_checkpoint, write_checkpoint
 from rbdc_mm.checkpoint.finite import check_finite
 from rbdc_mm.checkpoint.identity import hash_of

@@ -10,8 +10,8 @@ from typing import Any
 
 from mmengine import Config
 
-from rbdc_mm.checkpoint.arch_of import unscoped
 from rbdc_mm.checkpoint.files import load_file
+from rbdc_mm.config import unscoped
 from rbdc_mm.records import RECORD
 
 POINTER = "last_checkpoint"  # MMEngine's: names the newest checkpoint

@@ -6,7 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from rbdc_mm.checkpoint.arch_of import OWN_PREFIXES, teachers_of, unscoped
+from rbdc_mm.checkpoint.distilling import teachers_of
+from rbdc_mm.checkpoint.own_backbones import parents_of
+from rbdc_mm.config import unscoped
 from rbdc_mm.growth import OPERATORS
 
 LOAD_FROM = "load_from"  # of a run: the whole model, after it was initialised
@@ -56,10 +58,8 @@ def sources_in(part: Any, where: str = "") -> Iterator[Source]:
         yield from sources_in(init, where)
     if isinstance(part.get("pretrained"), str):
         yield Source(part["pretrained"], "pretrained", where)
-    if kind.startswith(OWN_PREFIXES):
-        for parent in (*part.get("parents", ()), part.get("parent")):
-            if parent:
-                yield Source(str(parent), "parent", where)
+    for parent in parents_of(part):
+        yield Source(parent, "parent", where)
     if kind in {unscoped(one.learned_by) for one in OPERATORS.values() if one.learned_by}:
         yield Source(part["source"], "operator", where)
     for teacher in teachers_of(part):

@@ -73,6 +73,15 @@ def name_of(found: Any) -> str:
     return ".".join(_known().names.get(id(found), ())) or _path(found)
 
 
+def unscoped(type_name: object) -> str:
+    """``'mmpretrain.ResNet'`` -> ``'ResNet'``; a class, or its import path, its registered name."""
+    if isinstance(type_name, str):
+        found = get_object_from_string(type_name) if type_name.count(".") > 1 else None
+    else:
+        found = type_name
+    return (name_of(found) if found else type_name or "").rpartition(".")[2]
+
+
 def _built(value: Any, key: str) -> Any:
     """The object behind what MMEngine left for later, or behind an import path."""
     if key not in TYPE_KEYS:

@@ -17,7 +17,9 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 import rbdc_mm
-from rbdc_mm.checkpoint.arch_of import backbone_arch, plain_model, unscoped
+from rbdc_mm.checkpoint.arch_of import backbone_arch
+from rbdc_mm.checkpoint.distilling import plain_model
+from rbdc_mm.config import unscoped
 from rbdc_mm.home import ROOT
 
 _PACKAGES = ("torch", "torchvision", "mmengine", "mmcv", "mmpretrain", "mmdet")

@@ -11,18 +11,13 @@ from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import EpochBasedTrainLoop, Runner
 
-from rbdc_mm.checkpoint.arch_of import (
-    is_distilling,
-    plain_model,
-    unscoped,
-    without_projections,
-)
 from rbdc_mm.checkpoint.canonical import progress_of
+from rbdc_mm.checkpoint.distilling import is_distilling, plain_model, without_projections
 from rbdc_mm.checkpoint.files import load_file, write_checkpoint
 from rbdc_mm.checkpoint.identity import SETTING, hash_of, setting_hash
 from rbdc_mm.checkpoint.origin import METHOD, method_of, warnings_of
 from rbdc_mm.checkpoint.resumable import NONE_SEEN
-from rbdc_mm.config import plain_config
+from rbdc_mm.config import plain_config, unscoped
 from rbdc_mm.hooks.flops_ledger import bare_model, ledger_hook
 from rbdc_mm.hooks.provenance import (
     architecture,

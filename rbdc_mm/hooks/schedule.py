@@ -8,7 +8,7 @@ from typing import Any
 
 from mmengine import Config
 
-from rbdc_mm.checkpoint.arch_of import unscoped
+from rbdc_mm.config import unscoped
 
 # They rise to the rate that the optimiser has, or keep it: what follows them may be constant.
 _WARM_UPS = ("QuadraticWarmup", "Constant", "Linear")

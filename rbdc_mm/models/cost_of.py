@@ -13,7 +13,7 @@ from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import MODELS, DefaultScope
 from torch import Tensor, nn
 
-from rbdc_mm.checkpoint.arch_of import plain_model
+from rbdc_mm.checkpoint.distilling import plain_model
 from rbdc_mm.config import plain_config
 from rbdc_mm.cost import SampleCost, count_flops, meta_parameters
 from rbdc_mm.models.image_size import as_size, image_size_of

@@ -13,7 +13,8 @@ from mmpretrain.models.classifiers import ImageClassifier
 from torch import Tensor, nn
 
 from rbdc_mm.arch import Arch
-from rbdc_mm.checkpoint.arch_of import arch_of, listed_teachers, plain_model
+from rbdc_mm.checkpoint.arch_of import arch_of
+from rbdc_mm.checkpoint.distilling import listed_teachers, plain_model
 from rbdc_mm.checkpoint.files import read_checkpoint
 from rbdc_mm.checkpoint.teachers import FEATURES, feature_channels, load_teacher
 from rbdc_mm.cost import Charges

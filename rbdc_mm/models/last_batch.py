@@ -11,7 +11,7 @@ from mmengine.config import Config
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from rbdc_mm.checkpoint.arch_of import unscoped
+from rbdc_mm.config import unscoped
 from rbdc_mm.models.cost_of import build_on_meta, image_size_of
 
 _TOO_FEW = "Expected more than 1 value per channel"  # torch's own words

@@ -13,10 +13,11 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from rbdc_mm.arch import Arch, resolve
-from rbdc_mm.checkpoint.arch_of import arch_of, unscoped
+from rbdc_mm.checkpoint.arch_of import arch_of
 from rbdc_mm.checkpoint.classifiers import build_classifier
 from rbdc_mm.checkpoint.files import read_checkpoint
 from rbdc_mm.checkpoint.precision import in_one_precision
+from rbdc_mm.config import unscoped
 from rbdc_mm.cost import Charges, meta_parameters
 from rbdc_mm.growth import ligo
 from rbdc_mm.growth.ligo import Start, ligo_maps, materialisation_flops

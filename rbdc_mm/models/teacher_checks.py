@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from mmengine.config import Config
 
-from rbdc_mm.checkpoint.arch_of import arch_of, teachers_of
+from rbdc_mm.checkpoint.arch_of import arch_of
 from rbdc_mm.checkpoint.classifiers import preprocessing
+from rbdc_mm.checkpoint.distilling import teachers_of
 from rbdc_mm.checkpoint.files import Checkpoint, read_checkpoint
 from rbdc_mm.checkpoint.teachers import check_teacher
 from rbdc_mm.models.image_size import image_size_of

@@ -6,7 +6,7 @@ from typing import Protocol as Interface
 
 from mmengine import Config
 
-from rbdc_mm.checkpoint.arch_of import unscoped
+from rbdc_mm.config import unscoped
 from rbdc_mm.names import Catalog
 from rbdc_mm.protocol.plan import Plan
 from rbdc_mm.protocol.seeds import protocol_seed

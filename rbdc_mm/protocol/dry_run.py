@@ -26,11 +26,12 @@ from mmengine.visualization import Visualizer
 from torch import nn
 
 from rbdc_mm.arch import Arch, resolve, shapes_of
-from rbdc_mm.checkpoint.arch_of import arch_of, plain_model, unscoped
+from rbdc_mm.checkpoint.arch_of import arch_of
+from rbdc_mm.checkpoint.distilling import plain_model
 from rbdc_mm.checkpoint.files import load_file
 from rbdc_mm.checkpoint.finite import not_finite
 from rbdc_mm.checkpoint.sources import LOAD_FROM, Source, sources_in
-from rbdc_mm.config import plain_config
+from rbdc_mm.config import plain_config, unscoped
 from rbdc_mm.data import DataMissingError, check_data, num_train_samples, say_warnings
 from rbdc_mm.growth import OPERATORS
 from rbdc_mm.hooks.schedule import schedule_problems, unreached

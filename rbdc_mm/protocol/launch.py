@@ -15,7 +15,7 @@ from mmengine import Config
 from mmengine.dist import barrier, init_dist, is_distributed, is_main_process
 from mmengine.runner import Runner
 
-from rbdc_mm.checkpoint.arch_of import is_distilling, plain_model, without_projections
+from rbdc_mm.checkpoint.distilling import is_distilling, plain_model, without_projections
 from rbdc_mm.checkpoint.files import load_file
 from rbdc_mm.checkpoint.finite import check_finite
 from rbdc_mm.checkpoint.fitting import weights_for

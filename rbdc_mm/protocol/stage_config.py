@@ -8,7 +8,8 @@ from typing import Any
 
 from mmengine import Config
 
-from rbdc_mm.checkpoint.arch_of import model_with_arch, unscoped
+from rbdc_mm.checkpoint.arch_of import model_with_arch
+from rbdc_mm.config import unscoped
 from rbdc_mm.protocol.distillation import wrapper
 from rbdc_mm.protocol.learning_stage import make_learning
 from rbdc_mm.protocol.plan import Plan, Stage

@@ -11,7 +11,6 @@ from mmengine import Config
 from mmpretrain.models.backbones import ResNet
 from torch import Tensor, nn
 
-from rbdc_mm.checkpoint.arch_of import unscoped
 from rbdc_mm.checkpoint.files import config_in, load_file, read_checkpoint
 from rbdc_mm.checkpoint.fitting import (
     BACKBONE,
@@ -22,6 +21,7 @@ from rbdc_mm.checkpoint.fitting import (
     weights_for,
 )
 from rbdc_mm.checkpoint.layouts import is_folded, layout_of, unknown
+from rbdc_mm.config import unscoped
 from rbdc_mm.models.cost_of import build_on_meta
 from rbdc_mm.models.windowed_vit import WindowedVisionTransformer
 
