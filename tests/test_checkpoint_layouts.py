@@ -238,3 +238,43 @@ def test_weights_saved_on_a_gpu_are_read_without_one(tmp_path, monkeypatch):
 def test_other_formats_of_torch(options, tmp_path):
     torch.save({"model": timm_vit(depth=1).state_dict()}, tmp_path / "x.pth", **options)
     assert read_checkpoint(tmp_path / "x.pth").arch.embed_dims == 192
+
+
+def _changed(model: dict, head: dict | None = None, **backbone) -> dict:
+    return {
+        **model,
+        "backbone": {**model["backbone"], **backbone},
+        "head": {**model["head"], **(head or {})},
+    }
+
+
+_VIT, _RESNET = vit_model(16, 2, 1), resnet_model(18, 64)
+LACKING = {
+    "a distillation token": (
+        _changed(_VIT, dict(type="DeiTClsHead"), type="DistilledVisionTransformer"),
+        r"a DistilledViTArch cannot be written for 'timm', wanted one of \['mmpretrain'\]",
+    ),
+    "a stem for small images": (
+        _changed(_RESNET, type="ResNet_CIFAR"),
+        "a ResNetCIFARArch cannot be written for 'timm'",
+    ),
+    "another stem": (_changed(_RESNET, stem_channels=32), "no such network, with a stem of anoth"),
+    "other blocks": (
+        _changed(resnet_model(50, 64), dict(in_channels=1024), expansion=2),
+        "no such network, with expansion=2",
+    ),
+    "other strides": (
+        _changed(_RESNET, strides=(1, 2, 2, 1), dilations=(1, 1, 1, 2)),
+        r"with strides=\(1, 2, 2, 1\), dilations=\(1, 1, 1, 2\)",
+    ),
+    "two last norms": (_changed(_VIT, out_type="avg_featmap"), "with two last norms"),
+}
+
+
+@pytest.mark.parametrize("name", LACKING)
+def test_a_network_that_the_other_library_has_not(name, tmp_path):
+    model, message = LACKING[name]
+    save_checkpoint(tmp_path / "x.pth", model)
+    with pytest.raises(ValueError, match=rf"x\.pth: .*{message}"):
+        convert_checkpoint(tmp_path / "x.pth", tmp_path / "out", to="timm")
+    assert not (tmp_path / "out.safetensors").exists()

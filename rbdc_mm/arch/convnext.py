@@ -38,6 +38,9 @@ class ConvNeXtArch(Arch):
         norm_eps: what every LayerNorm adds to the variance.
     """
 
+    added_tensors: ClassVar = tuple(
+        f"norm{i}.{name}" for i in range(3) for name in ("weight", "bias")
+    )
     free_fields: ClassVar = ("norm_stages", "gap_before_final_norm")
     zoo = {
         name: dict(channels=tuple(base * 2**i for i in range(4)), depths=depths)

@@ -52,6 +52,9 @@ class Arch:
         smaller_by: in words, what ``smaller`` does.
         free_fields: in which a backbone of another task may differ from the classifier it is made
             of: image sizes, strides, norms of the maps that it gives.
+        free_tensors: of a backbone, which may have another shape than a checkpoint's, or be left
+            out.
+        added_tensors: of a backbone, which a classifier's checkpoint need not have.
         num_classes: outputs of the classifier, None for a backbone alone.
     """
 
@@ -61,6 +64,8 @@ class Arch:
     zoo: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     smaller_by: ClassVar[str] = "the published sizes of the family"
     free_fields: ClassVar[tuple[str, ...]] = ()
+    free_tensors: ClassVar[tuple[str, ...]] = ()
+    added_tensors: ClassVar[tuple[str, ...]] = ()
     num_classes: int | None
 
     # --- what a family says ----------------------------------------------------------------------

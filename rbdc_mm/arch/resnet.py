@@ -11,7 +11,7 @@ from rbdc_mm.arch.family import Arch, Config, depth, norm_of, refuse, setting, w
 from rbdc_mm.arch.layers import batch_norm, dense
 
 # depth -> (convolutions a block, blocks of each stage); He et al., arXiv 1512.03385, Table 1
-_DEPTHS = {
+DEPTHS = {
     18: (2, (2, 2, 2, 2)),
     34: (2, (3, 4, 6, 3)),
     50: (3, (3, 4, 6, 3)),
@@ -62,13 +62,13 @@ class ResNetArch(Arch):
     norm_eps: float = setting(1e-5)
 
     def __post_init__(self) -> None:
-        if self.depth not in _DEPTHS:
-            raise ValueError(f"depth={self.depth} of ResNet: wanted one of {sorted(_DEPTHS)}")
+        if self.depth not in DEPTHS:
+            raise ValueError(f"depth={self.depth} of ResNet: wanted one of {sorted(DEPTHS)}")
 
     @property
     def convs_per_block(self) -> int:
         """2 for BasicBlock, 3 for Bottleneck."""
-        return _DEPTHS[self.depth][0]
+        return DEPTHS[self.depth][0]
 
     @property
     def _expansion(self) -> int:
@@ -138,7 +138,7 @@ class ResNetArch(Arch):
         """How the keys of each residual block begin, stage by stage."""
         return tuple(
             tuple(_BLOCK.format(s=s, b=b) for b in range(num_blocks))
-            for s, num_blocks in enumerate(_DEPTHS[self.depth][1], start=1)
+            for s, num_blocks in enumerate(DEPTHS[self.depth][1], start=1)
         )
 
     @classmethod
@@ -199,7 +199,7 @@ class ResNetArch(Arch):
         for base in range(8, self.base_channels, 8):
             if base * _LEAST_SHARE >= target.base_channels:
                 yield self.resized(dict(base_channels=base))
-        for blocks, (convs, _) in _DEPTHS.items():
+        for blocks, (convs, _) in DEPTHS.items():
             if convs == self.convs_per_block and blocks < self.depth:
                 yield replace(self, depth=blocks)
 

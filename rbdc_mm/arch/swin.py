@@ -52,6 +52,9 @@ class SwinArch(Arch):
     """
 
     blocks_move_by: ClassVar[int] = 2  # a block and the one that shifts
+    added_tensors: ClassVar = tuple(
+        f"norm{i}.{name}" for i in range(3) for name in ("weight", "bias")
+    )
     free_fields: ClassVar = ("norm_stages", "pad_small_map")
     zoo = {
         alias: dict(embed_dims=dims, depths=depths, num_heads=tuple(heads * 2**i for i in range(4)))

@@ -68,6 +68,7 @@ class ViTArch(Arch):
     """
 
     head: ClassVar[str] = "VisionTransformerClsHead"
+    free_tensors: ClassVar = ("pos_embed", "ln1.weight", "ln1.bias", "ln2.weight", "ln2.bias")
     free_fields: ClassVar = ("img_size", "final_norm", "pooled_norm", "with_cls_token")
     zoo = {
         name: dict(zip(_SIZES, sizes, strict=True))

@@ -90,16 +90,13 @@ def convert_checkpoint(
 
 
 def _layout_for(arch: Arch, to: str, path: Path) -> Layout:
-    """The layout of a library for this network; ValueError if it cannot build it."""
-    families = {layout: ARCHS[layout.family] for layout in LAYOUTS}
-    known = [layout for layout, family in families.items() if family is type(arch)]
-    found = next((layout for layout in known if to in layout.options), None)
-    if found is None:
-        options = ["mmpretrain", *(option for layout in known for option in layout.options)]
-        raise ValueError(
-            f"{path}: a {type(arch).__name__} cannot be written for {to!r}, wanted one of {options}"
-        )
-    problems = [what for what, there in found.problems(arch, to).items() if there]
-    if problems:
-        raise ValueError(f"{path}: {to} has no such network, with {', '.join(problems)}")
-    return found
+    of_family = [known for known in LAYOUTS if type(arch) is ARCHS[known.family]]
+    for layout in of_family:
+        if to in layout.libraries:
+            if found := [what for what, there in layout.problems(arch, to).items() if there]:
+                raise ValueError(f"{path}: {to} has no such network, with {', '.join(found)}")
+            return layout
+    wanted = ["mmpretrain", *(name for known in of_family for name in known.libraries)]
+    raise ValueError(
+        f"{path}: a {type(arch).__name__} cannot be written for {to!r}, wanted one of {wanted}"
+    )

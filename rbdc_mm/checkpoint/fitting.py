@@ -10,14 +10,17 @@ import torch
 from mmengine.runner import CheckpointLoader
 from torch import Tensor
 
+from rbdc_mm.arch import ARCHS
 from rbdc_mm.checkpoint.files import load_file
 from rbdc_mm.checkpoint.layouts import convert, layout_of
 from rbdc_mm.checkpoint.saying import say_once
 from rbdc_mm.checkpoint.wrappers import unwrapped
 
 BACKBONE = "backbone."
-# The position embedding is resized to the image; norms behind the last layer may be unused.
-FREE = ("pos_embed", "ln1.weight", "ln1.bias", "ln2.weight", "ln2.bias")
+# Of all families: a position embedding is resized to the image, norms behind the last layer may be
+# unused, and those of a detector's other maps are its own.
+FREE = frozenset(name for family in ARCHS.values() for name in family.free_tensors)
+ADDED = frozenset(name for family in ARCHS.values() for name in family.added_tensors)
 
 Shapes = Mapping[str, Sequence[int]]
 State = Mapping[str, Tensor]
@@ -63,8 +66,8 @@ def weights_for(wanted: Shapes, state: State, prefix: str | None, where: str) ->
         return given
     if not given and fits(wanted, state):  # a backbone alone: no prefix is needed
         return dict(state)
-    # Under a prefix a ResNet's names are the same in every library: of ours, they are ours.
     layout = layout_of(given)
+    # names that are the same in every library are ours where they stand under a prefix
     foreign = state if layout is None or layout.names_are_ours else given
     if layout_of(foreign) is None:
         return given
@@ -78,7 +81,9 @@ def weights_for(wanted: Shapes, state: State, prefix: str | None, where: str) ->
 def fits(wanted: Shapes, given: State) -> bool:
     """Whether ``given`` has every tensor that is wanted, in its shape."""
     return all(
-        key in FREE or (key in given and tuple(given[key].shape) == tuple(shape))
+        key in FREE
+        or (key in ADDED and key not in given)
+        or (key in given and tuple(given[key].shape) == tuple(shape))
         for key, shape in wanted.items()
         if not key.endswith("num_batches_tracked")  # old files do not count
     )

@@ -8,15 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from mmengine import Config
-from torch import Tensor
 
 from rbdc_mm.arch import resolve
 from rbdc_mm.checkpoint.arch_of import arch_of, backbone_arch
-from rbdc_mm.checkpoint.layouts import Converted
-from rbdc_mm.checkpoint.layouts.layout import Layout, Told, is_number
+from rbdc_mm.checkpoint.layouts import Converted, Layout
+from rbdc_mm.checkpoint.layouts.layout import is_number
 from rbdc_mm.checkpoint.saying import say_once
-
-State = Mapping[str, Tensor]
 
 
 def config_of(
@@ -42,8 +39,9 @@ def config_of(
     """
     state, layout = converted.state, converted.layout
     beside = _beside(Path(path))
-    told = Told(str(beside.get("architecture") or architecture), num_heads)
-    model = layout.model(state, path, beside, told)
+    architecture = str(beside.get("architecture") or architecture)
+    said = {**beside, "architecture": architecture, "num_heads": num_heads}
+    model = layout.model(state, path, said)
     cfg = dict(model=model, default_scope="mmpretrain")
     if mean_std := _mean_std(layout, beside, path):
         mean, std = ([round(255 * v, 3) for v in values] for values in mean_std)

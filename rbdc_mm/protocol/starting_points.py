@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from rbdc_mm.checkpoint.files import config_in, load_file, read_checkpoint
 from rbdc_mm.checkpoint.fitting import (
+    ADDED,
     BACKBONE,
     FREE,
     Shapes,
@@ -94,7 +95,7 @@ def _wrong_tensors(wanted: Shapes, given: State, strict: bool) -> list[str]:
     wrong = [
         f"{k}: got {tuple(given[k].shape) if k in given else 'nothing'}, wanted {tuple(shape)}"
         for k, shape in wanted.items()
-        if (k not in given and not k.endswith("num_batches_tracked"))
+        if (k not in given and k not in ADDED and not k.endswith("num_batches_tracked"))
         or (k in given and given[k].shape != shape and k not in FREE)
     ]
     if strict:

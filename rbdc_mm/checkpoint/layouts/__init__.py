@@ -10,15 +10,14 @@ from itertools import islice
 from torch import Tensor
 
 from rbdc_mm.checkpoint.layouts.hf_vit import HF_VIT
-from rbdc_mm.checkpoint.layouts.layout import Layout, State
+from rbdc_mm.checkpoint.layouts.layout import Layout, Row, State
 from rbdc_mm.checkpoint.layouts.resnet import RESNET, is_folded
 from rbdc_mm.checkpoint.layouts.timm_vit import TIMM_VIT
 from rbdc_mm.checkpoint.layouts.torchvision_vit import TORCHVISION_VIT
 
 LAYOUTS = (TIMM_VIT, TORCHVISION_VIT, HF_VIT, RESNET)
-LIBRARIES = ("timm", "torchvision", "hf", "mmpretrain")
+LIBRARIES = (*dict.fromkeys(name for layout in LAYOUTS for name in layout.libraries), "mmpretrain")
 
-_WANTED = ("backbone.cls_token", "backbone.conv1.weight")
 # Known by a key, and nothing that this project can convert.
 _STRANGERS = (
     (r"conv1\.0\.weight", "a ResNet with a deep stem, as ResNet-D"),
@@ -55,7 +54,7 @@ def layout_of(state: State, library: str = "auto") -> Layout | None:
         library: one of ``LIBRARIES`` whose layouts alone are looked for, or ``'auto'``.
     """
     found = next((layout for layout in LAYOUTS if layout.is_of(state)), None)
-    is_wanted = found is None or library in ("auto", *found.options)
+    is_wanted = found is None or library in ("auto", *found.libraries)
     return found if is_wanted else None
 
 
@@ -108,21 +107,25 @@ def unknown(state: State, where: str, library: str = "auto") -> str:
         seen = "OpenMMLab's layout"
     else:
         seen = f"the layout of {next(kinds, 'a network that is not known here')}"
+    ours = dict.fromkeys(_ours(layout.rows[0]) for layout in LAYOUTS)
     wanted = (
         f"those of {library}"
         if library != "auto"
-        else f"mmpretrain's {_shown(_WANTED)} (or, to be converted, those of "
+        else f"mmpretrain's {_shown(ours)} (or, to be converted, those of "
         f"{', '.join(layout.name for layout in LAYOUTS)})"
     )
     return f"{where} has {seen}: its keys are {_shown(state)}, wanted {wanted}"
 
 
+def _ours(row: Row) -> str:
+    return row[1].format(i=0, p="weight", x="weight")
+
+
 def _not_converted(what: str, keys: Iterable[str], layout: Layout, where: str) -> str:
-    examples = (ours.format(i=0, p="weight", x="weight") for _, ours in layout.rows)
     return (
         f"{where} holds {what}, in the layout of {layout.name}: mmpretrain's plain network "
         "computes something else, so it is not converted. Its keys are "
-        f"{_shown(keys)}, wanted were those of {_shown(examples)}"
+        f"{_shown(keys)}, wanted were those of {_shown(map(_ours, layout.rows))}"
     )
 
 
@@ -131,10 +134,8 @@ def _shown(keys: Iterable[str]) -> str:
 
 
 __all__ = [
-    "HF_VIT",
     "LAYOUTS",
     "LIBRARIES",
-    "RESNET",
     "Converted",
     "Layout",
     "convert",

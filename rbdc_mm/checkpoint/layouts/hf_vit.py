@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import torch
 from torch import Tensor
 
 from rbdc_mm.arch import Arch
-from rbdc_mm.checkpoint.layouts.layout import State
-from rbdc_mm.checkpoint.layouts.vit import ViTLayout
+from rbdc_mm.checkpoint.layouts.layout import Said, State
+from rbdc_mm.checkpoint.layouts.vit import ViTLayout, image_size
 
 _PREFIXES = ("vit.", "deit.")
 _LAYER = "encoder.layer.{i}."
@@ -48,13 +51,31 @@ class _HuggingFaceViT(ViTLayout):
                 made[key if key.startswith("classifier.") else f"vit.{key}"] = value
         return made
 
-    def call(self, arch: Arch, option: str) -> str:
-        """transformers'."""
+    def heads_and_eps(self, said: Said, path: str | Path, heads: int | None) -> tuple[Any, Any]:
+        if said.get("hidden_act", "gelu") != "gelu":
+            raise ValueError(
+                f"{path}: its config.json says hidden_act={said['hidden_act']!r}, mmpretrain's "
+                "ViT has 'gelu'"
+            )
+        return said.get("num_attention_heads", heads), said.get("layer_norm_eps", self.eps)
+
+    def problems(self, arch: Arch, library: str) -> dict[str, Any]:
+        return {
+            "norm='block'": arch.norm_blocks,
+            "layer scale": arch.layer_scale,
+            "pooling over patches (out_type='avg_featmap')": arch.pooled_norm,
+            "images that are not square": len(set(arch.img_size)) > 1,
+            "no final norm": not arch.final_norm,
+            "no class token": not arch.with_cls_token,
+            "a head with a hidden layer": arch.hidden_dim is not None,
+        }
+
+    def call(self, arch: Arch, library: str) -> str:
         return (
             f"transformers.ViTForImageClassification(ViTConfig(hidden_size={arch.embed_dims}, "
             f"num_hidden_layers={arch.num_layers}, num_attention_heads={arch.num_heads}, "
             f"intermediate_size={arch.feedforward_channels}, layer_norm_eps={arch.norm_eps}, "
-            f"image_size={arch.img_size[0]}, patch_size={arch.patch_size}, "
+            f"image_size={image_size(arch)}, patch_size={arch.patch_size}, "
             f"qkv_bias={arch.qkv_bias}, num_channels={arch.in_channels}, "
             f"num_labels={arch.num_classes or 0}))"
         )
@@ -70,7 +91,7 @@ def _bare(key: str) -> str:
 
 
 HF_VIT = _HuggingFaceViT(
-    option="hf",
+    libraries=("hf",),
     name="Hugging Face's ViT or DeiT",
     marks=(
         "embeddings.patch_embeddings.projection.weight",

@@ -1,4 +1,4 @@
-"""A foreign layout: how its checkpoints are recognised, and its names for mmpretrain's tensors."""
+"""A foreign layout: everything that is known here of how one library saves one family."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from rbdc_mm.arch import Arch
+from rbdc_mm.arch import ARCHS, Arch
 
 State = Mapping[str, Tensor]
+Said = Mapping[str, Any]
 Row = tuple[str, str]
 
 # {i}: a layer's number, {p}: weight or bias, {x}: any name
@@ -20,24 +21,12 @@ _FIELDS = {"{i}": r"(?P<i>\d+)", "{p}": r"(?P<p>weight|bias)", "{x}": r"(?P<x>.+
 
 
 @dataclass(frozen=True)
-class Told:
-    """What tensors do not show.
-
-    Attributes:
-        architecture: timm's name of the network, or empty.
-        num_heads: of a ViT, None where nobody says it.
-    """
-
-    architecture: str = ""
-    num_heads: int | None = None
-
-
-@dataclass(frozen=True)
 class Layout:
-    """One library's way of saving one family.
+    """One library's way of saving one family, or that of several which do it alike.
 
     Attributes:
-        option: what tools call the library: ``timm``, ``torchvision``, ``hf``.
+        family: what ``ARCHS`` calls the networks.
+        libraries: what tools call them: ``timm``, ``torchvision``, ``hf``.
         name: what messages call the layout.
         marks: its checkpoints have all of these keys.
         rows: (its key, mmpretrain's key), with fields as above; of two of its keys for one of
@@ -46,14 +35,10 @@ class Layout:
         refused: (pattern of keys, what such a network is): recognised and not convertible.
         eps: of its LayerNorms, None where it has none.
         mean, std: of the images in 0..1, where the library has one for all its weights.
-        names_are_ours: whether a backbone's names are mmpretrain's own.
-        family: type of mmpretrain's backbone.
     """
 
     family: ClassVar[str]
-    names_are_ours: ClassVar[bool] = False
-
-    option: str
+    libraries: tuple[str, ...]
     name: str
     marks: tuple[str, ...]
     rows: tuple[Row, ...]
@@ -83,35 +68,6 @@ class Layout:
         """The other way round."""
         return dict(state)
 
-    @property
-    def options(self) -> tuple[str, ...]:
-        """What tools call the libraries that save so."""
-        return (self.option,)
-
-    def model(
-        self, state: State, path: str | Path, beside: Mapping[str, Any], told: Told
-    ) -> dict[str, Any]:
-        """The model config that goes with converted weights, from their shapes.
-
-        Args:
-            state: the weights, by mmpretrain's names.
-            path: the file, for messages.
-            beside: what Hugging Face's hub keeps beside it.
-            told: what the file's meta or the user says.
-
-        Raises:
-            ValueError: shapes that do not go together, or what cannot be known.
-        """
-        raise NotImplementedError
-
-    def problems(self, arch: Arch, option: str) -> dict[str, bool]:
-        """What a library has not -> whether this network has it."""
-        raise NotImplementedError
-
-    def call(self, arch: Arch, option: str) -> str:
-        """How a library builds this network."""
-        raise NotImplementedError
-
     def key_of_ours(self, key: str) -> str | None:
         """mmpretrain's key for one of this layout's."""
         return next((new for row in self.rows if (new := _renamed(key, *row))), None)
@@ -119,6 +75,43 @@ class Layout:
     def key_of_theirs(self, key: str) -> str | None:
         """This layout's key for one of mmpretrain's."""
         return next((new for a, b in self.rows if (new := _renamed(key, b, a))), None)
+
+    @property
+    def names_are_ours(self) -> bool:
+        """Whether a backbone alone has the names that mmpretrain's has."""
+        ours = (row for row in self.rows if row[1].startswith("backbone."))
+        return all(new == f"backbone.{old}" for old, new in ours)
+
+    def model(self, state: State, path: str | Path, said: Said) -> dict[str, Any]:
+        """The model config of converted weights, without a head if there is none.
+
+        Args:
+            state: the weights, by mmpretrain's names.
+            path: the file, for messages.
+            said: beside the weights, see ``inferred.config_of``; ``architecture`` (or ``''``) and
+                ``num_heads`` (or None) are always there.
+
+        Raises:
+            ValueError: shapes that do not go together, or what cannot be known.
+        """
+        raise NotImplementedError
+
+    def problems(self, arch: Arch, library: str) -> dict[str, Any]:
+        """What a library's own network cannot have: in words -> whether ``arch`` has it."""
+        raise NotImplementedError
+
+    def call(self, arch: Arch, library: str) -> str:
+        """How a library builds this network, which has none of the ``problems``."""
+        raise NotImplementedError
+
+    def head(self, weight: Tensor, in_channels: int) -> dict[str, Any]:
+        """The config of the family's classifier, given its last layer."""
+        return dict(
+            type=ARCHS[self.family].head,
+            num_classes=weight.shape[0],
+            in_channels=in_channels,
+            loss=dict(type="CrossEntropyLoss", loss_weight=1.0),
+        )
 
     def is_dropped(self, key: str) -> bool:
         """Whether a key is left out knowingly."""
@@ -133,18 +126,8 @@ def _renamed(key: str, old: str, new: str) -> str | None:
     return new.format(**match.groupdict()) if match else None
 
 
-def head_of(kind: str, weight: Tensor, in_channels: int) -> dict[str, Any]:
-    """The config of a classifier's head."""
-    return dict(
-        type=kind,
-        num_classes=weight.shape[0],
-        in_channels=in_channels,
-        loss=dict(type="CrossEntropyLoss", loss_weight=1.0),
-    )
-
-
-def tensor_of(state: State, key: str, num_axes: int, path: str | Path) -> Tensor:
-    """A tensor whose shape tells something; ValueError where it cannot."""
+def tensor(state: State, key: str, num_axes: int, path: str | Path) -> Tensor:
+    """A tensor of so many axes, none empty; ValueError if there is no such."""
     if key not in state or state[key].dim() != num_axes or 0 in state[key].shape:
         got = tuple(state[key].shape) if key in state else "absent"
         raise ValueError(f"{path}: {key!r} is {got}, wanted {num_axes} axes, none empty")
@@ -152,5 +135,5 @@ def tensor_of(state: State, key: str, num_axes: int, path: str | Path) -> Tensor
 
 
 def is_number(value: Any) -> bool:
-    """Whether a value that was read is a number."""
+    """Whether JSON says a number."""
     return isinstance(value, int | float) and not isinstance(value, bool)

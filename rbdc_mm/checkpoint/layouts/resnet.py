@@ -2,34 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
 
-from rbdc_mm.arch import Arch
-from rbdc_mm.checkpoint.layouts.layout import Layout, State, Told, head_of, tensor_of
+from rbdc_mm.arch import ARCHS, Arch
+from rbdc_mm.arch.resnet import DEPTHS
+from rbdc_mm.checkpoint.layouts.layout import Layout, Said, State, tensor
 
 _FIRST = "layer1.0."
-# blocks of each stage, three convolutions in each (else two) -> depth
-_DEPTHS = {
-    ((2, 2, 2, 2), False): 18,
-    ((3, 4, 6, 3), False): 34,
-    ((3, 4, 6, 3), True): 50,
-    ((3, 4, 23, 3), True): 101,
-    ((3, 8, 36, 3), True): 152,
-}
-_TIMM_RESNETS = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
 
 
 class _ResNet(Layout):
     family: ClassVar[str] = "ResNet"
-    names_are_ours: ClassVar[bool] = True
-
-    @property
-    def options(self) -> tuple[str, ...]:
-        return ("timm", "torchvision")
 
     def refusal(self, state: State) -> str | None:
         """Also what shows in shapes and values alone."""
@@ -64,67 +50,64 @@ class _ResNet(Layout):
         }
         return counts | dict(state)
 
-    def model(
-        self, state: State, path: str | Path, beside: Mapping[str, Any], told: Told
-    ) -> dict[str, Any]:
-        """See ``Layout``."""
-        return _model(state, path, told)
+    def model(self, state: State, path: str | Path, said: Said) -> dict[str, Any]:
+        plain, architecture = [f"resnet{depth}" for depth in DEPTHS], said["architecture"]
+        if architecture.partition(".")[0] not in ("", *plain):
+            raise ValueError(
+                f"{path} holds timm's {architecture!r}, which may have a plain ResNet's tensors "
+                f"and compute something else: mmpretrain's are timm's {', '.join(plain)}"
+            )
+        stem = tensor(state, "backbone.conv1.weight", 4, path)
+        stages = [f"backbone.layer{stage}." for stage in range(1, 5)]
+        counts = [len({k.split(".")[2] for k in state if k.startswith(s)}) for s in stages]
+        num_convs = 3 if f"backbone.{_FIRST}conv3.weight" in state else 2
+        known = {sizes: depth for depth, sizes in DEPTHS.items()}
+        depth = known.get((num_convs, tuple(counts)))
+        if depth is None:
+            kind = {2: "basic", 3: "bottleneck"}[num_convs]
+            raise ValueError(
+                f"{path}: a ResNet of {counts} {kind} blocks is none of mmpretrain's, of depths "
+                f"{sorted(DEPTHS)}"
+            )
+        if num_convs == 3 and "head.fc.weight" not in state:
+            raise ValueError(
+                f"{path}: a ResNet-{depth} without the fc that torchvision and timm save. Whether "
+                "it strides in its 3x3 convolutions (style='pytorch') or before them "
+                "(style='caffe') cannot be seen: give its config (--config)"
+            )
+        width, in_channels = stem.shape[:2]
+        backbone = dict(type=self.family, depth=depth, style="pytorch")
+        if width != 64:
+            backbone |= dict(base_channels=width, stem_channels=width)
+        if in_channels != 3:
+            backbone["in_channels"] = in_channels
+        neck = dict(type="GlobalAveragePooling")
+        model = dict(type="ImageClassifier", backbone=backbone, neck=neck)
+        if "head.fc.weight" in state:
+            features = ARCHS[self.family].from_config(backbone).feature_channels
+            model["head"] = self.head(tensor(state, "head.fc.weight", 2, path), features)
+        return model
 
-    def problems(self, arch: Arch, option: str) -> dict[str, bool]:
-        """What torchvision's and timm's standard ResNets are not."""
+    def problems(self, arch: Arch, library: str) -> dict[str, Any]:
+        usual = type(arch)(arch.depth)
         return {
             f"base_channels={arch.base_channels} (wanted 64)": arch.base_channels != 64,
-            f"stem_channels={arch.stem_channels} (wanted 64)": arch.stem_channels is not None,
-            f"expansion={arch.expansion}": arch.expansion is not None,
+            f"in_channels={arch.in_channels} (wanted 3)": library == "torchvision"
+            and arch.in_channels != 3,
+            "a stem of another width than its first stage": arch.stem_channels,
+            f"expansion={arch.expansion}": arch.expansion,
             "the caffe style of its strides": arch.style == "caffe",
+            f"strides={arch.strides}": arch.strides != usual.strides,
+            f"dilations={arch.dilations}": arch.dilations != usual.dilations,
+            f"norm_cfg.eps={arch.norm_eps}": arch.norm_eps != usual.norm_eps,
         }
 
-    def call(self, arch: Arch, option: str) -> str:
-        """timm's or torchvision's."""
+    def call(self, arch: Arch, library: str) -> str:
         start = "timm.create_model('resnet{}', num_classes={}{})"
-        if option == "torchvision":
+        if library == "torchvision":
             start = "torchvision.models.resnet{}(num_classes={}{})"
         channels = f", in_chans={arch.in_channels}" if arch.in_channels != 3 else ""
         return start.format(arch.depth, arch.num_classes or 0, channels)
-
-
-def _model(state: State, path: str | Path, told: Told) -> dict[str, Any]:
-    name = told.architecture.partition(".")[0]
-    if name and name not in _TIMM_RESNETS:
-        raise ValueError(
-            f"{path} holds timm's {told.architecture!r}, which may have a plain ResNet's tensors "
-            f"and compute something else: mmpretrain's are timm's {', '.join(_TIMM_RESNETS)}"
-        )
-    stem = tensor_of(state, "backbone.conv1.weight", 4, path)
-    counts = []
-    for stage in range(1, 5):
-        start = f"backbone.layer{stage}."
-        counts.append(len({k.split(".")[2] for k in state if k.startswith(start)}))
-    is_bottleneck = "backbone.layer1.0.conv3.weight" in state
-    depth = _DEPTHS.get((tuple(counts), is_bottleneck))
-    if depth is None:
-        raise ValueError(
-            f"{path}: a ResNet of {counts} {'bottleneck' if is_bottleneck else 'basic'} blocks is "
-            f"none of mmpretrain's, of depths {sorted(_DEPTHS.values())}"
-        )
-    if is_bottleneck and "head.fc.weight" not in state:
-        raise ValueError(
-            f"{path}: a ResNet-{depth} without the fc that torchvision and timm save. Whether it "
-            "strides in its 3x3 convolutions (style='pytorch') or before them (style='caffe') "
-            "cannot be seen: give its config (--config)"
-        )
-    backbone = dict(type="ResNet", depth=depth, style="pytorch")
-    if stem.shape[0] != 64:
-        backbone |= dict(base_channels=stem.shape[0], stem_channels=stem.shape[0])
-    if stem.shape[1] != 3:
-        backbone["in_channels"] = stem.shape[1]
-    model = dict(type="ImageClassifier", backbone=backbone, neck=dict(type="GlobalAveragePooling"))
-    if "head.fc.weight" in state:
-        features = stem.shape[0] * 8 * (4 if is_bottleneck else 1)
-        model["head"] = head_of(
-            "LinearClsHead", tensor_of(state, "head.fc.weight", 2, path), features
-        )
-    return model
 
 
 def is_folded(state: State) -> bool:
@@ -141,7 +124,7 @@ def is_folded(state: State) -> bool:
 
 
 RESNET = _ResNet(
-    option="torchvision",
+    libraries=("timm", "torchvision"),
     name="torchvision's or timm's ResNet",
     marks=("conv1.weight", "bn1.weight", "layer1.0.conv1.weight"),
     rows=(

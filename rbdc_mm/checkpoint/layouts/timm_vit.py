@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from rbdc_mm.arch import Arch
 from rbdc_mm.checkpoint.layouts.layout import State
-from rbdc_mm.checkpoint.layouts.vit import ViTLayout, norm_layer
+from rbdc_mm.checkpoint.layouts.vit import ViTLayout, image_size, norm_layer
 
 
 class _TimmViT(ViTLayout):
@@ -38,30 +39,30 @@ class _TimmViT(ViTLayout):
             return {**state, "pos_embed": torch.cat([zero, positions], dim=1)}
         return dict(state)
 
-    def problems(self, arch: Arch, option: str) -> dict[str, bool]:
-        """timm has most of it."""
-        kept = ("norm='block'", "no class token", "a head with a hidden layer",
-                "images that are no whole number of patches")  # fmt: skip
-        found = {k: v for k, v in super().problems(arch, option).items() if k in kept}
-        return found | {"two last norms": arch.pooled_norm and arch.final_norm}
+    def problems(self, arch: Arch, library: str) -> dict[str, Any]:
+        return {
+            "norm='block'": arch.norm_blocks,
+            "two last norms": arch.pooled_norm and arch.final_norm,
+            "no class token": not arch.with_cls_token,
+            "a head with a hidden layer": arch.hidden_dim is not None,
+        }
 
-    def call(self, arch: Arch, option: str) -> str:
-        """timm's."""
-        size = arch.img_size[0] if arch.img_size[0] == arch.img_size[1] else arch.img_size
+    def call(self, arch: Arch, library: str) -> str:
         more = "" if arch.qkv_bias else ", qkv_bias=False"
         more += ", init_values=1e-4" if arch.layer_scale else ""
         more += ", global_pool='avg', fc_norm=True" if arch.pooled_norm else ""
         more += f", in_chans={arch.in_channels}" if arch.in_channels != 3 else ""
         return (
-            f"timm.models.VisionTransformer(img_size={size}, patch_size={arch.patch_size}, "
-            f"embed_dim={arch.embed_dims}, depth={arch.num_layers}, num_heads={arch.num_heads}, "
+            f"timm.models.VisionTransformer(img_size={image_size(arch)}, "
+            f"patch_size={arch.patch_size}, embed_dim={arch.embed_dims}, depth={arch.num_layers}, "
+            f"num_heads={arch.num_heads}, "
             f"mlp_ratio={arch.feedforward_channels / arch.embed_dims:g}, "
-            f"num_classes={arch.num_classes or 0}{more}, norm_layer={norm_layer(arch)})"
+            f"num_classes={arch.num_classes or 0}{more}, {norm_layer(arch)})"
         )
 
 
 TIMM_VIT = _TimmViT(
-    option="timm",
+    libraries=("timm",),
     name="timm's ViT or official DeiT",
     marks=("blocks.0.attn.qkv.weight", "patch_embed.proj.weight"),
     rows=(

@@ -2,33 +2,40 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from rbdc_mm.arch import Arch
-from rbdc_mm.checkpoint.layouts.vit import ViTLayout, norm_layer
+from rbdc_mm.checkpoint.layouts.vit import ViTLayout, image_size, norm_layer
 
 _LAYER = "encoder.layers.encoder_layer_{i}."
 
 
 class _TorchvisionViT(ViTLayout):
-    def problems(self, arch: Arch, option: str) -> dict[str, bool]:
-        """torchvision's heads may have a hidden layer."""
-        found = super().problems(arch, option) | {"no bias of q, k and v": not arch.qkv_bias}
-        del found["a head with a hidden layer"]
-        return found
+    def problems(self, arch: Arch, library: str) -> dict[str, Any]:
+        return {
+            "norm='block'": arch.norm_blocks,
+            f"in_channels={arch.in_channels} (wanted 3)": arch.in_channels != 3,
+            "layer scale": arch.layer_scale,
+            "pooling over patches (out_type='avg_featmap')": arch.pooled_norm,
+            "no bias of q, k and v": not arch.qkv_bias,
+            "images that are not square": len(set(arch.img_size)) > 1,
+            "no final norm": not arch.final_norm,
+            "no class token": not arch.with_cls_token,
+        }
 
-    def call(self, arch: Arch, option: str) -> str:
-        """torchvision's."""
+    def call(self, arch: Arch, library: str) -> str:
         hidden = f", representation_size={arch.hidden_dim}" if arch.hidden_dim else ""
         return (
-            f"torchvision.models.VisionTransformer(image_size={arch.img_size[0]}, "
+            f"torchvision.models.VisionTransformer(image_size={image_size(arch)}, "
             f"patch_size={arch.patch_size}, num_layers={arch.num_layers}, "
             f"num_heads={arch.num_heads}, hidden_dim={arch.embed_dims}, "
             f"mlp_dim={arch.feedforward_channels}, num_classes={arch.num_classes or 0}{hidden}, "
-            f"norm_layer={norm_layer(arch)})"
+            f"{norm_layer(arch)})"
         )
 
 
 TORCHVISION_VIT = _TorchvisionViT(
-    option="torchvision",
+    libraries=("torchvision",),
     name="torchvision's ViT",
     marks=("class_token", "encoder.pos_embedding"),
     rows=(
