@@ -24,7 +24,7 @@ from rbdc_mm.growth.ligo import ligo, ligo_maps, materialisation_flops
 from rbdc_mm.models import LiGOClassifier
 from rbdc_mm.models.cost_of import build_on_meta, model_cost
 from rbdc_mm.protocol.launch import train
-from rbdc_mm.protocol.ligo_stage import learning_of
+from rbdc_mm.protocol.learning_stage import learning_of
 from rbdc_mm.protocol.run import make_plan, prepare, run_protocol
 from tiny_runs import tiny_config
 
@@ -289,10 +289,9 @@ def test_a_resnet_is_one_error_before_anything(digits, tmp_path):
         (dict(steps=0), "operator_options.steps=0: 'ligo' learns its maps, wanted a whole number"),
         (dict(steps=2.5), r"operator_options.steps=2\.5"),
         (dict(lr=0), "operator_options.lr=0: wanted a number above 0"),
-        (dict(noise=-1), "operator_options.noise=-1: wanted 0 or more"),
         (
             dict(colour=1),
-            r"'ligo' has no option .'colour'.: the known ones are .'lr', 'noise', 'steps'",
+            r"'ligo' has no option .'colour'.: the known ones are .'lr', 'noise', 'start', 'steps'",
         ),
     ],
 )

@@ -60,7 +60,7 @@ def sources_in(part: Any, where: str = "") -> Iterator[Source]:
         for parent in (*part.get("parents", ()), part.get("parent")):
             if parent:
                 yield Source(str(parent), "parent", where)
-    if kind in {operator.learned_by for operator in OPERATORS.values()}:
+    if kind in {unscoped(one.learned_by) for one in OPERATORS.values() if one.learned_by}:
         yield Source(part["source"], "operator", where)
     for teacher in teachers_of(part):
         yield Source(teacher, "teacher", where)

@@ -78,7 +78,7 @@ def ligo_maps(
     return maps
 
 
-@operator("ligo", source="arXiv 2303.00980", moves="one", learned_by="LiGOClassifier")
+@operator("ligo", source="arXiv 2303.00980", moves="one", learned_by="rbdc_mm.LiGOClassifier")
 def ligo(
     target: Arch,
     source: Arch,

@@ -33,7 +33,9 @@ class Operator:
             ``'all'`` free, or in a network of ``'one'`` stage.
         target_arch: (parents, names, norm) -> the grown architecture, where the parents alone
             settle it: such an operator takes several; None: it takes one.
-        learned_by: the registered model that learns its maps, None: nothing is learned.
+        learned_by: the registered model that learns its maps (``scope.Name``; it takes ``source``,
+            ``source_model``, ``target``, ``seed`` and the operator's options), None: nothing is
+            learned.
     """
 
     name: str

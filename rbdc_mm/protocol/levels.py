@@ -12,7 +12,7 @@ from rbdc_mm.arch import Arch
 from rbdc_mm.protocol.budgets import budget_flops, epochs_by_policy
 from rbdc_mm.protocol.costs import cost_of, distilled_cost, scratch_epochs_of
 from rbdc_mm.protocol.distillation import Distillation
-from rbdc_mm.protocol.ligo_stage import learning_stage
+from rbdc_mm.protocol.learning_stage import learning_stage
 from rbdc_mm.protocol.plan import TARGET, Plan, SourceFile, Stage
 
 

@@ -9,8 +9,9 @@ from typing import Any
 from mmengine import Config
 
 from rbdc_mm.checkpoint.arch_of import model_with_arch, unscoped
+from rbdc_mm.growth import OPERATORS
 from rbdc_mm.protocol.distillation import wrapper
-from rbdc_mm.protocol.ligo_stage import make_learning
+from rbdc_mm.protocol.learning_stage import make_learning
 from rbdc_mm.protocol.plan import Plan, Stage
 from rbdc_mm.protocol.schedule import Scale
 from rbdc_mm.records import FINAL
@@ -74,7 +75,7 @@ def _weights(plan: Plan, name: str, root: Path) -> str:
 
 def _growth(plan: Plan, stage: Stage, parents: list[str], root: Path) -> dict[str, Any]:
     hook = dict(type="rbdc_mm.GrowthHook", operator=stage.operator, parents=parents)
-    if stage.operator != "couple":  # which draws nothing
+    if OPERATORS[stage.operator].target_arch is None:  # else parents settle all, nothing is drawn
         hook["seed"] = stage.seed
     if stage.learned:
         hook["learned"] = _weights(plan, stage.learned, root)

@@ -20,21 +20,22 @@ from rbdc_mm.models.cost_of import build_on_meta
 from rbdc_mm.models.image_size import image_size_of
 from rbdc_mm.protocol.plan import Stage
 
-_DEFAULTS = dict(steps=100, lr=1e-3, noise=0.01)
+_DEFAULTS = dict(steps=100, lr=1e-3)  # of learning; an operator may have more of its own
 _NO_VALIDATION = ("val_cfg", "val_dataloader", "val_evaluator",
                   "test_cfg", "test_dataloader", "test_evaluator")  # fmt: skip
 
 
 def learning_of(operator: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """A learned operator's options, complete: all are about learning, which settles the growth.
+    """A learned operator's options and those of its learning, which settles the growth.
 
     Raises:
-        ValueError: steps that are no whole number above 0, a learning rate not above 0, noise below
-            0, an unknown option.
+        ValueError: steps that are no whole number above 0, a learning rate not above 0, an unknown
+            option.
     """
-    if unknown := sorted(set(options) - set(_DEFAULTS)):
+    known = {*_DEFAULTS, *OPERATORS[operator].options} - {"seed"}
+    if unknown := sorted(set(options) - known):
         raise ValueError(
-            f"operator {operator!r} has no option {unknown}: the known ones are {sorted(_DEFAULTS)}"
+            f"operator {operator!r} has no option {unknown}: the known ones are {sorted(known)}"
         )
     learning = _DEFAULTS | dict(options)
     if not isinstance(learning["steps"], int) or learning["steps"] <= 0:
@@ -44,9 +45,12 @@ def learning_of(operator: str, options: Mapping[str, Any]) -> dict[str, Any]:
         )
     if learning["lr"] <= 0:
         raise ValueError(f"operator_options.lr={learning['lr']!r}: wanted a number above 0")
-    if learning["noise"] < 0:
-        raise ValueError(f"operator_options.noise={learning['noise']!r}: wanted 0 or more")
     return learning
+
+
+def own_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the operator itself: maps are learned and applied by the same."""
+    return {name: value for name, value in options.items() if name not in _DEFAULTS}
 
 
 def learning_stage(
@@ -75,7 +79,8 @@ def learning_stage(
         ValueError: a source that the operator cannot grow to the target.
     """
     parent, arch = source
-    OPERATORS[operator].growth(target, [arch], [parent])  # raises where it does not fit
+    # raises where it does not fit
+    OPERATORS[operator].growth(target, [arch], [parent], **own_options(learning))
     grown, small = (model_with_arch(cfg.model.to_dict(), a) for a in (target, arch))
     model = _learner(operator, grown, small, parent, seed, learning)
     whole = Config({**cfg._cfg_dict.to_dict(), "model": model})
@@ -108,14 +113,14 @@ def _learner(
     seed: int,
     learning: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """The config of the model that learns the operator."""
+    """The config of the model that learns the operator, which takes its options, too."""
     return dict(
-        type=f"rbdc_mm.{OPERATORS[operator].learned_by}",
+        type=OPERATORS[operator].learned_by,
         source=source,
         source_model=source_model,
         target=target,
         seed=seed,
-        noise=learning["noise"],
+        **own_options(learning),
     )
 
 
