@@ -48,11 +48,6 @@ def learning_of(operator: str, options: Mapping[str, Any]) -> dict[str, Any]:
     return learning
 
 
-def own_options(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of the operator itself: maps are learned and applied by the same."""
-    return {name: value for name, value in options.items() if name not in _DEFAULTS}
-
-
 def learning_stage(
     cfg: Config,
     name: str,
@@ -79,8 +74,8 @@ def learning_stage(
         ValueError: a source that the operator cannot grow to the target.
     """
     parent, arch = source
-    # raises where it does not fit
-    OPERATORS[operator].growth(target, [arch], [parent], **own_options(learning))
+    own = {k: v for k, v in learning.items() if k not in _DEFAULTS}
+    OPERATORS[operator].growth(target, [arch], [parent], **own)  # raises where it does not fit
     grown, small = (model_with_arch(cfg.model.to_dict(), a) for a in (target, arch))
     model = _learner(operator, grown, small, parent, seed, learning)
     whole = Config({**cfg._cfg_dict.to_dict(), "model": model})
@@ -120,7 +115,7 @@ def _learner(
         source_model=source_model,
         target=target,
         seed=seed,
-        **own_options(learning),
+        **{k: v for k, v in learning.items() if k not in _DEFAULTS},
     )
 
 

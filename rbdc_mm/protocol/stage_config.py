@@ -9,7 +9,6 @@ from typing import Any
 from mmengine import Config
 
 from rbdc_mm.checkpoint.arch_of import model_with_arch, unscoped
-from rbdc_mm.growth import OPERATORS
 from rbdc_mm.protocol.distillation import wrapper
 from rbdc_mm.protocol.learning_stage import make_learning
 from rbdc_mm.protocol.plan import Plan, Stage
@@ -75,7 +74,7 @@ def _weights(plan: Plan, name: str, root: Path) -> str:
 
 def _growth(plan: Plan, stage: Stage, parents: list[str], root: Path) -> dict[str, Any]:
     hook = dict(type="rbdc_mm.GrowthHook", operator=stage.operator, parents=parents)
-    if OPERATORS[stage.operator].target_arch is None:  # else parents settle all, nothing is drawn
+    if not stage.joins_parents:  # which draws nothing
         hook["seed"] = stage.seed
     if stage.learned:
         hook["learned"] = _weights(plan, stage.learned, root)
