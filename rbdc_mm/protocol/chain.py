@@ -16,7 +16,7 @@ from rbdc_mm.arch import Arch
 from rbdc_mm.checkpoint.arch_of import arch_of
 from rbdc_mm.checkpoint.files import read_checkpoint
 from rbdc_mm.checkpoint.ledgers import ledger_of
-from rbdc_mm.growth import OPERATORS, coupled_arch
+from rbdc_mm.growth import OPERATORS
 from rbdc_mm.protocol.budgets import falling_epochs
 from rbdc_mm.protocol.catalog import PROTOCOLS
 from rbdc_mm.protocol.costs import num_parameters, scratch_epochs_of
@@ -81,7 +81,8 @@ class Chain:
             _check_ascends(low, small, high, large)
         learning, options = None, dict(self.operator_options)
         if self._is_learned:
-            learning, options = learning_of(self.operator, options), {}
+            learning, own = learning_of(self.operator, options), OPERATORS[self.operator].options
+            options = {k: v for k, v in options.items() if k in own}  # applied as learned
         levels, before = [], file.name if file else None
         for number, name in enumerate([*smaller, TARGET]):
             node = Node(name, self.seed * PER_PROTOCOL + number)
@@ -114,12 +115,13 @@ class Chain:
 
     def _copies(self, low: str, small: Arch, high: str, large: Arch) -> int:
         """How many copies of one model the next is grown from: one, but for couplings."""
-        if self.operator != "couple":
+        joined = OPERATORS[self.operator].target_arch
+        if joined is None:
             return 1
         copies, rest = divmod(large.main_width(), small.main_width())
-        if rest or copies < 2 or coupled_arch([small] * copies, [low] * copies) != large:
+        if rest or copies < 2 or joined([small] * copies, [low] * copies, "layer") != large:
             raise ValueError(
-                f"operator='couple' puts copies of {low} side by side, which does not give {high}: "
+                f"operator={self.operator!r} joins copies of {low}, which does not give {high}: "
                 f"{_shown(small)} and {_shown(large)}; wanted every width a whole multiple, at "
                 "least twice, and the same depth, or another operator"
             )
@@ -182,9 +184,9 @@ class Grow(Chain):
         sources: the models before the target, smallest first (usually one), as ``CoMPT.chain``.
         source_checkpoint: a finished classifier in their place; what it cost is read from its
             ledger.
-        operator: any in ``growth.OPERATORS`` but ``couple``.
-        operator_options: its own; of a learned one its learning's ``steps`` (100), ``lr`` (1e-3)
-            and ``noise`` (0.01).
+        operator: any in ``growth.OPERATORS`` that takes one parent.
+        operator_options: its own; of a learned one also its learning's ``steps`` (100) and ``lr``
+            (1e-3).
         policy: by default 0.70 of scratch, uniform epochs.
         distillation, parent_drop_path, seed: see ``Chain``.
     """
@@ -199,8 +201,8 @@ class Grow(Chain):
                 f"source_checkpoint={self.source_checkpoint!r}: wanted either a list of the models "
                 "before the target, smallest first, or the file of a finished one"
             )
-        if self.operator in (None, "couple"):
-            known = sorted(set(OPERATORS) - {"couple"})
+        if self.operator is None or OPERATORS[self.operator].target_arch is not None:
+            known = sorted(name for name, one in OPERATORS.items() if one.target_arch is None)
             raise ValueError(
                 f"protocol.operator={self.operator!r}: Grow wants one of {known} (couplings are "
                 "type='RBDC')"

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from rbdc_mm.arch import Arch
+from rbdc_mm.growth import OPERATORS
 from rbdc_mm.protocol.distillation import Distillation
 
 TARGET = "target"
@@ -85,6 +86,11 @@ class Stage:
     def flops(self) -> int:
         """FLOPs of the whole stage."""
         return self.train_flops + self.teacher_flops
+
+    @property
+    def joins_parents(self) -> bool:
+        """Whether its operator joins several parents, which alone settle what it makes."""
+        return self.operator is not None and OPERATORS[self.operator].target_arch is not None
 
     @property
     def needs(self) -> tuple[str, ...]:

@@ -75,7 +75,7 @@ def _weights(plan: Plan, name: str, root: Path) -> str:
 
 def _growth(plan: Plan, stage: Stage, parents: list[str], root: Path) -> dict[str, Any]:
     hook = dict(type="rbdc_mm.GrowthHook", operator=stage.operator, parents=parents)
-    if stage.operator != "couple":  # which draws nothing
+    if not stage.joins_parents:  # which draws nothing
         hook["seed"] = stage.seed
     if stage.learned:
         hook["learned"] = _weights(plan, stage.learned, root)
