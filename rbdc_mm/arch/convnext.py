@@ -38,6 +38,9 @@ class ConvNeXtArch(Arch):
         norm_eps: what every LayerNorm adds to the variance.
     """
 
+    # a detector normalises the output of every stage that it reads, map by map
+    free_fields = ("norm_stages", "gap_before_final_norm")
+    may_be_new = ("backbone.norm",)
     zoo = {
         name: dict(channels=tuple(base * 2**i for i in range(4)), depths=depths)
         for name, (base, depths) in _ZOO.items()

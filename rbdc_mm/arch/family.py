@@ -48,6 +48,10 @@ class Arch:
             where they are when depth grows.
         blocks_move_by: how many neighbouring blocks are one unit of depth (2 where every other
             block shifts its windows).
+        free_fields: fields in which a detector's backbone may differ from the classifiers that it
+            starts from.
+        may_be_new: how keys begin of tensors that it may have beyond theirs, which start as they
+            are.
         zoo: name in a config -> sizes.
         smaller_by: in words, what ``smaller`` does.
         num_classes: outputs of the classifier, None for a backbone alone.
@@ -56,6 +60,8 @@ class Arch:
     head: ClassVar[str] = "LinearClsHead"
     num_fixed_blocks: ClassVar[int] = 0
     blocks_move_by: ClassVar[int] = 1
+    free_fields: ClassVar[tuple[str, ...]] = ()
+    may_be_new: ClassVar[tuple[str, ...]] = ()
     zoo: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     smaller_by: ClassVar[str] = "the published sizes of the family"
     num_classes: int | None

@@ -43,6 +43,7 @@ class ResNetArch(Arch):
     """
 
     num_fixed_blocks: ClassVar[int] = 1
+    free_fields = ("strides", "dilations")  # a last stage may dilate instead of striding
     stem_kernel: ClassVar[int] = 7
     name: ClassVar[str] = "ResNet"
     smaller_by: ClassVar[str] = (

@@ -52,6 +52,9 @@ class SwinArch(Arch):
     """
 
     blocks_move_by: ClassVar[int] = 2  # a block and the one that shifts
+    # a detector normalises the output of every stage that it reads
+    free_fields = ("norm_stages", "pad_small_map")
+    may_be_new = ("backbone.norm",)
     zoo = {
         alias: dict(embed_dims=dims, depths=depths, num_heads=tuple(heads * 2**i for i in range(4)))
         for name, (dims, depths, heads) in _ZOO.items()
@@ -144,10 +147,11 @@ class SwinArch(Arch):
         """Reads mmpretrain's config, or mmdet's, which names sizes one by one."""
         refuse(backbone, _DESCRIBED)
         sizes, eps = backbone.get("arch", "tiny"), norm_of(backbone, ("LN",), _EPS)
-        if "mmdet." in backbone["type"]:
+        named = {k: backbone[k] for k in cls.zoo["tiny"] if k in backbone}
+        if named or "mmdet." in backbone["type"]:
             refuse(backbone, {"mlp_ratio": 4, "strides": (4, 2, 2, 2), "patch_norm": True,
                               "qkv_bias": True, "qk_scale": None})  # fmt: skip
-            sizes = cls.zoo["tiny"] | {k: backbone[k] for k in cls.zoo["tiny"] if k in backbone}
+            sizes = cls.zoo["tiny"] | named
         elif eps != _EPS or not backbone.get("norm_cfg", True):
             raise ValueError(
                 f"model.backbone.norm_cfg={backbone['norm_cfg']!r}: mmpretrain's Swin gives it to "

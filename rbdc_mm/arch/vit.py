@@ -68,6 +68,8 @@ class ViTArch(Arch):
     """
 
     head: ClassVar[str] = "VisionTransformerClsHead"
+    # a position embedding can be resized, norms and the class token left out
+    free_fields = ("img_size", "final_norm", "pooled_norm", "with_cls_token")
     zoo = {
         name: dict(zip(_SIZES, sizes, strict=True))
         for names, sizes in _ZOO.items()

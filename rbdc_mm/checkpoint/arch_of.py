@@ -69,6 +69,12 @@ def backbone_arch(backbone: ModelCfg) -> Arch:
     return family.from_config({**backbone, **named, "type": kind})
 
 
+def may_be_new(backbone: ModelCfg, key: str) -> bool:
+    """Whether a detector's backbone may have a tensor that no classifier gives: a stage's norm."""
+    name = _stock_name(backbone)
+    return name in ARCHS and f"backbone.{key}".startswith(ARCHS[name].may_be_new)
+
+
 def _plain(cfg: ModelCfg) -> dict[str, Any]:
     return {**cfg, "type": unscoped(cfg["type"])}
 

@@ -3,9 +3,13 @@ learn to grow, BlockLayerNorm; the windowed ViT of detectors with its pyramids a
 learning rates."""
 
 from rbdc_mm.models.backbones import (
+    CoMPTConvNeXt,
     CoMPTResNet,
+    CoMPTSwinTransformer,
     CoMPTVisionTransformer,
+    RBDCConvNeXt,
     RBDCResNet,
+    RBDCSwinTransformer,
     RBDCVisionTransformer,
 )
 from rbdc_mm.models.block_layer_norm import BlockLayerNorm
@@ -19,13 +23,17 @@ from rbdc_mm.models.windowed_vit import WindowedVisionTransformer
 
 __all__ = [
     "BlockLayerNorm",
+    "CoMPTConvNeXt",
     "CoMPTResNet",
+    "CoMPTSwinTransformer",
     "CoMPTVisionTransformer",
     "FeatureDistillationClassifier",
     "LayerDecayOptimWrapperConstructor",
     "LiGOClassifier",
     "MultiTapPyramid",
+    "RBDCConvNeXt",
     "RBDCResNet",
+    "RBDCSwinTransformer",
     "RBDCVisionTransformer",
     "SimpleFeaturePyramid",
     "WindowedVisionTransformer",

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from mmengine.logging import print_log
-from mmpretrain.models.backbones import ResNet, VisionTransformer
+from mmpretrain.models.backbones import ConvNeXt, ResNet, SwinTransformer, VisionTransformer
 from torch import Tensor, nn
 
 from rbdc_mm.arch import Arch, shapes_of
@@ -19,12 +19,6 @@ from rbdc_mm.checkpoint.precision import in_one_precision
 from rbdc_mm.growth import couple, coupled_arch, embed
 from rbdc_mm.growth.engine import StateDict
 from rbdc_mm.registry import MODELS
-
-# They may differ from the parents': a position embedding can be resized, norms left out, and
-# detectors dilate a last stage instead of striding.
-_FREE_FIELDS = (
-    "img_size", "final_norm", "pooled_norm", "with_cls_token", "strides", "dilations",
-)  # fmt: skip
 
 
 class _Grown:
@@ -58,8 +52,10 @@ class _Grown:
         states = in_one_precision(backbones, names)
         grown = self._grow(arches, states, names)
         stripped = {k.removeprefix("backbone."): v for k, v in grown.items()}
-        own = {k: v.shape for k, v in self.state_dict().items()}  # type: ignore[attr-defined]
-        missing = {k: tuple(s) for k, s in own.items() if k not in stripped}
+        own = self.state_dict()  # type: ignore[attr-defined]
+        new = {k: v for k, v in own.items() if f"backbone.{k}".startswith(self.own_arch.may_be_new)}
+        stripped = new | stripped
+        missing = {k: tuple(v.shape) for k, v in own.items() if k not in stripped}
         if missing:
             raise ValueError(f"what {names} grow to lacks {missing}: drop these from the config")
         # A detector may leave out what only the classifier needs (the final norm).
@@ -70,51 +66,20 @@ class _Grown:
 
 
 class _Coupled(_Grown):
-    coupling: Mapping[str, Any]
-
-    def _grow(
-        self, arches: list[Arch], states: list[StateDict], names: list[str]
-    ) -> dict[str, Tensor]:
-        norm = self.own_arch.norm
-        target = coupled_arch(arches, names, norm)
-        _check_same(self.own_arch, target, names)
-        return couple.apply(target, arches, states, names, norm=norm, **self.coupling)
-
-
-class _Embedded(_Grown):
-    options: Mapping[str, Any]
-
-    def _grow(
-        self, arches: list[Arch], states: list[StateDict], names: list[str]
-    ) -> dict[str, Tensor]:
-        """Embeds at the source's image size, which the backbone then resizes to its own."""
-        (source,) = arches
-        free = {k: v for k, v in vars(source).items() if k in _FREE_FIELDS}
-        target = replace(self.own_arch, **free)
-        own = {f"backbone.{k}": v for k, v in self.state_dict().items()}  # type: ignore[attr-defined]
-        init = {}
-        for key, shape in shapes_of(target).items():
-            fits = key in own and own[key].shape == shape
-            # the position embedding of another image size, or a norm that this backbone leaves out
-            init[key] = own[key] if fits else nn.init.trunc_normal_(torch.empty(shape), std=0.02)
-        return embed.apply(target, arches, states, names, init=init, **self.options)
-
-
-@MODELS.register_module()
-class RBDCVisionTransformer(_Coupled, VisionTransformer):
-    """mmpretrain's VisionTransformer, initialised by coupling its parents.
+    """mmpretrain's {name}, initialised by coupling its parents.
 
     Source: RBDC, arXiv 2605.23656 (its full text could not be read; see ``growth/couple.py``).
 
     Args:
-        parents: checkpoints of the parents' classifiers; empty for a plain VisionTransformer.
+        parents: checkpoints of the parents' classifiers; empty for a plain {name}.
         norm: ``'block'`` normalises each parent's channels on their own (BlockLayerNorm).
-        norm_blocks: the blocks' widths, by default ``embed_dims`` cut evenly among the parents.
+        norm_blocks: the blocks' widths, by default the width cut evenly among the parents.
         coupling: options of ``growth.couple`` (``mode``, ``center``).
         **kwargs: mmpretrain's own.
 
     Raises:
-        ValueError: parents that do not fit each other or this backbone (in ``init_weights``).
+        ValueError: block norms in a family without them; parents that do not fit each other or
+            this backbone (in ``init_weights``).
     """
 
     def __init__(
@@ -131,43 +96,32 @@ class RBDCVisionTransformer(_Coupled, VisionTransformer):
         own = dict(type=type(self), parents=parents, norm=norm, norm_blocks=norm_blocks, **kwargs)
         # Without parents any setting of mmpretrain's will do, covered by the tables or not.
         arch = backbone_arch(own) if parents or norm_blocks or norm == "block" else None
-        if arch is not None and arch.norm_blocks:
+        if norm == "block":
+            if arch.norm != "block":
+                raise ValueError(f"norm='block' on a {type(self).__name__}, which has no such "
+                                 "norms: use norm='layer'")  # fmt: skip
             kwargs["norm_cfg"] = arch.to_config()[0]["norm_cfg"]
         super().__init__(**kwargs)
         self.parents = tuple(Path(p) for p in parents)
         self.coupling = dict(coupling or {})
         self.own_arch = arch
 
-
-@MODELS.register_module()
-class RBDCResNet(_Coupled, ResNet):
-    """mmpretrain's ResNet, initialised by coupling its parents.
-
-    Args:
-        parents: checkpoints of the parents' classifiers; empty for a plain ResNet.
-        depth: 18, 34, 50, 101 or 152.
-        **kwargs: mmpretrain's own.
-
-    Raises:
-        ValueError: parents that do not fit each other or this backbone (in ``init_weights``).
-    """
-
-    def __init__(self, *, depth: int, parents: Sequence[str] = (), **kwargs: Any) -> None:
-        own = dict(type=type(self), depth=depth, **kwargs)
-        self.own_arch = backbone_arch(own) if parents else None
-        super().__init__(depth=depth, **kwargs)
-        self.parents = tuple(Path(p) for p in parents)
-        self.coupling = {}
+    def _grow(
+        self, arches: list[Arch], states: list[StateDict], names: list[str]
+    ) -> dict[str, Tensor]:
+        norm = self.own_arch.norm
+        target = coupled_arch(arches, names, norm)
+        _check_same(self.own_arch, target, names)
+        return couple.apply(target, arches, states, names, norm=norm, **self.coupling)
 
 
-@MODELS.register_module()
-class CoMPTVisionTransformer(_Embedded, VisionTransformer):
-    """mmpretrain's VisionTransformer, initialised with its parent as the leading block.
+class _Embedded(_Grown):
+    """mmpretrain's {name}, initialised with its parent as the leading block.
 
     Source: CoM-PT, arXiv 2604.12391 (see ``growth.embed``).
 
     Args:
-        parent: checkpoint of the parent's classifier; None for a plain VisionTransformer.
+        parent: checkpoint of the parent's classifier; None for a plain {name}.
         fill: ``'random'`` or ``'zero_out'``, see ``growth.embed``.
         packed: ``'aware'`` or ``'naive'``, see ``growth.embed``.
         **kwargs: mmpretrain's own.
@@ -189,35 +143,44 @@ class CoMPTVisionTransformer(_Embedded, VisionTransformer):
         self.parents = (Path(parent),) if parent else ()
         self.options = dict(fill=fill, packed=packed)
 
-
-@MODELS.register_module()
-class CoMPTResNet(_Embedded, ResNet):
-    """mmpretrain's ResNet, initialised with its parent as the leading block.
-
-    Args:
-        parent: checkpoint of the parent's classifier; None for a plain ResNet.
-        fill: ``'random'`` or ``'zero_out'``, see ``growth.embed``.
-        depth: 18, 34, 50, 101 or 152.
-        **kwargs: mmpretrain's own.
-
-    Raises:
-        ValueError: a parent that cannot grow to this backbone (in ``init_weights``).
-    """
-
-    def __init__(
-        self, *, depth: int, parent: str | None = None, fill: str = "random", **kwargs: Any
-    ) -> None:
-        own = dict(type=type(self), depth=depth, **kwargs)
-        self.own_arch = backbone_arch(own) if parent else None
-        super().__init__(depth=depth, **kwargs)
-        self.parents = (Path(parent),) if parent else ()
-        self.options = dict(fill=fill)
+    def _grow(
+        self, arches: list[Arch], states: list[StateDict], names: list[str]
+    ) -> dict[str, Tensor]:
+        """Embeds at the source's image size, which the backbone then resizes to its own."""
+        (source,) = arches
+        free = {k: v for k, v in vars(source).items() if k in self.own_arch.free_fields}
+        target = replace(self.own_arch, **free)
+        own = {f"backbone.{k}": v for k, v in self.state_dict().items()}  # type: ignore[attr-defined]
+        init = {}
+        for key, shape in shapes_of(target).items():
+            fits = key in own and own[key].shape == shape
+            # the position embedding of another image size, or a norm that this backbone leaves out
+            init[key] = own[key] if fits else nn.init.trunc_normal_(torch.empty(shape), std=0.02)
+        return embed.apply(target, arches, states, names, init=init, **self.options)
 
 
 def _check_same(own: Arch, coupled: Arch, names: Sequence[str]) -> None:
     for field in vars(own):
-        if field not in _FREE_FIELDS and getattr(own, field) != getattr(coupled, field):
+        if field not in own.free_fields and getattr(own, field) != getattr(coupled, field):
             raise ValueError(
                 f"the parents {list(names)} couple to {field}={getattr(coupled, field)}, "
                 f"the backbone's config says {field}={getattr(own, field)}: make them agree"
             )
+
+
+def _registered(prefix: str, start: type[_Grown], stock: type[nn.Module]) -> type[nn.Module]:
+    """mmpretrain's backbone ``stock`` that starts as ``start`` says, under a name of ours."""
+    doc = start.__doc__.format(name=stock.__name__)
+    members = {"__doc__": doc, "__module__": __name__}
+    made = type(f"{prefix}{stock.__name__}", (start, stock), members)
+    return MODELS.register_module(module=made)
+
+
+RBDCVisionTransformer = _registered("RBDC", _Coupled, VisionTransformer)
+RBDCResNet = _registered("RBDC", _Coupled, ResNet)
+RBDCConvNeXt = _registered("RBDC", _Coupled, ConvNeXt)
+RBDCSwinTransformer = _registered("RBDC", _Coupled, SwinTransformer)
+CoMPTVisionTransformer = _registered("CoMPT", _Embedded, VisionTransformer)
+CoMPTResNet = _registered("CoMPT", _Embedded, ResNet)
+CoMPTConvNeXt = _registered("CoMPT", _Embedded, ConvNeXt)
+CoMPTSwinTransformer = _registered("CoMPT", _Embedded, SwinTransformer)

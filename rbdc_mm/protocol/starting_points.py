@@ -11,7 +11,7 @@ from mmengine import Config
 from mmpretrain.models.backbones import ResNet
 from torch import Tensor, nn
 
-from rbdc_mm.checkpoint.arch_of import unscoped
+from rbdc_mm.checkpoint.arch_of import may_be_new, unscoped
 from rbdc_mm.checkpoint.files import config_in, load_file, read_checkpoint
 from rbdc_mm.checkpoint.fitting import (
     BACKBONE,
@@ -81,7 +81,15 @@ def backbone_misfits(cfg: Config, path: Path, prefix: str) -> list[str]:
         if isinstance(backbone, WindowedVisionTransformer):  # which itself is strict
             backbone.load_state_dict({k: v.to("meta") for k, v in given.items()})
         # without a prefix a classifier's head may follow
-        elif wrong := _wrong_tensors(wanted, given, strict=bool(prefix and under(prefix, state))):
+        elif wrong := _wrong_tensors(
+            {
+                k: v
+                for k, v in wanted.items()
+                if k in given or not may_be_new(cfg.model.backbone, k)
+            },
+            given,
+            strict=bool(prefix and under(prefix, state)),
+        ):
             shown = "; ".join(wrong[:_NUM_SHOWN])
             raise ValueError(f"{shown} ({len(wrong)} in all)")
         check_function(cfg.model.backbone, backbone, content, path)
