@@ -14,6 +14,7 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DefaultScope
 from mmpretrain.models import VisionTransformer
 
+from rbdc_mm.arch.convnext import ConvNeXtArch
 from rbdc_mm.checkpoint.files import load_file
 from rbdc_mm.cost import SampleCost
 from rbdc_mm.hooks import flops_ledger
@@ -28,6 +29,8 @@ RECIPES = [
     *(f"mask_rcnn_deit_{size}_ckpt_fpn_1x_coco" for size in ("ti", "s", "b")),
     *(f"mask_rcnn_deit_{size}_ckpt_fpn_ms_3x_coco" for size in ("ti", "s", "b")),
     "mask_rcnn_deit_b_ckpt_sfp_lsj_100e_coco",
+    "mask_rcnn_convnext_t_ckpt_fpn_ms_crop_3x_coco",
+    "mask_rcnn_swin_b_ckpt_fpn_1x_coco",
     *(f"{kind}_{backbone}_rbdc_fpn_1x_coco" for kind in ("cascade_mask_rcnn", "retinanet")
       for backbone in ("r50", "deit_b")),
 ]  # fmt: skip
@@ -64,7 +67,14 @@ def shrink(cfg: Config) -> None:
     """Fewer pixels, channels and RoIs; the same layers, losses, transforms and schedule."""
     model, backbone = cfg.model, cfg.model.backbone
     _narrow(model)
-    if "arch" in backbone:
+    if "embed_dims" in backbone or backbone.type.endswith("ConvNeXt"):  # a map of each stage
+        model.neck.in_channels = [c // WIDTH for c in model.neck.in_channels]
+        if "embed_dims" in backbone:
+            backbone.embed_dims //= WIDTH
+        else:
+            depths = ConvNeXtArch.zoo[backbone.arch]["depths"]
+            backbone.arch = dict(channels=model.neck.in_channels, depths=list(depths))
+    elif "arch" in backbone:
         sizes = dict(VisionTransformer.arch_zoo[backbone.arch])
         sizes["embed_dims"] //= WIDTH
         sizes["feedforward_channels"] //= WIDTH

@@ -72,7 +72,9 @@ def test_the_headline_config_plans_as_the_paper_says():
     assert [table.count(name) for name in ("DeiT-Ti", "DeiT-S", "DeiT-B")] == [4, 2, 1]
 
 
-@pytest.mark.parametrize("name", ["deit_ti", "deit_s", "deit_b", "resnet50", "resnet50_w32"])
+@pytest.mark.parametrize(
+    "name", ["deit_ti", "deit_s", "deit_b", "resnet50", "resnet50_w32", "convnext_t", "swin_b"]
+)
 def test_pretraining_arms_share_one_recipe(name):
     """Scratch and RBDC differ in the protocol alone."""
     scratch = Config.fromfile(f"configs/scratch/{name}_in1k.py")
@@ -91,7 +93,7 @@ def test_a_detector_has_one_config_a_recipe():
         assert "method" not in cfg and cfg.model.backbone.init_cfg.type == "Pretrained"
     named = ["mask_rcnn_deit_b_ckpt_fpn_1x_coco", "mask_rcnn_deit_b_rbdc_fpn_1x_coco"]
     assert [stems for stems in families.values() if len(stems) > 1] == [named]
-    assert sum(stems[0].startswith("mask_rcnn") for stems in families.values()) == 9
+    assert sum(stems[0].startswith("mask_rcnn") for stems in families.values()) == 11
 
 
 @pytest.mark.parametrize("stem", [s for s in COCO if "_ckpt_" not in s])
