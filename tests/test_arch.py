@@ -147,6 +147,13 @@ def test_every_published_size_is_covered(kind, arch):
     assert shapes == shapes_of(backbone_arch(model["backbone"]))
 
 
+def test_two_sizes_have_two_labels():
+    convnexts = [ConvNeXtArch(c, (1, 1, 2, 1)) for c in ((8, 16, 32, 64), (8, 16, 32, 48))]
+    swins = [SwinArch(16, (2, 2, 2, 2), heads) for heads in ((1, 2, 4, 8), (2, 4, 8, 16))]
+    labels = [arch.label() for arch in (*convnexts, *swins)]
+    assert labels[0] == "ConvNeXt 8x1-1-2-1" and len(set(labels)) == 4
+
+
 def test_mmdets_swin_has_the_same_tensors():
     cfg = get_config("mmdet::swin/mask-rcnn_swin-t-p4-w7_fpn_1x_coco.py")
     built = build_on_meta(cfg.model, "mmdet").backbone.state_dict()

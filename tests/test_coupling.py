@@ -315,3 +315,15 @@ def test_convnext_has_no_stream_to_center():
     )
     pairs = zip(plain.state_dict().values(), corrected.state_dict().values(), strict=True)
     assert all(torch.equal(a, b) for a, b in pairs)
+
+
+@pytest.mark.parametrize("model", [convnext_model, swin_model])
+@torch.no_grad()
+def test_pyramids_couple_as_exactly_as_declared(model):
+    """LayerNorms over both parents' channels together: near the mean of their logits, and told."""
+    models = [model(), model()]
+    arches, parents, x = [arch_of(m) for m in models], make_parents(models), images(64)
+    said = couple.exactness(coupled_arch(arches, "ab"), arches, ["a", "b"])
+    assert "LayerNorm takes mean and variance over blocks of" in str(said)
+    wanted = torch.stack([logits(parent, x) for parent in parents]).mean(0)
+    assert 1e-6 < relative_gap(logits(coupled_model(models, parents), x), wanted) < 0.5

@@ -179,9 +179,9 @@ class SwinArch(Arch):
         return dict(arch=arch), dict(in_channels=self.feature_channels)
 
     def label(self) -> str:
-        """``Swin-T`` where the sizes are published, else ``Swin 48x2-2-6-2``."""
+        """``Swin-T`` where the sizes are published, else ``Swin 48x2-2-6-2 / 1-2-4-8`` (heads)."""
         name, blocks = self.zoo_name(), "-".join(map(str, self.depths))
-        own = f"Swin {self.embed_dims}x{blocks}"
+        own = f"Swin {self.embed_dims}x{blocks} / {'-'.join(map(str, self.num_heads))}"
         return f"Swin-{name[0].upper()}" if name and self.patch_size == 4 else own
 
     def words(self) -> tuple[str, str]:
