@@ -1,5 +1,5 @@
-# What a Swin changes of mask_rcnn_digit_scenes.py: the one of swin_digits.py, its maps from 2 pixels
-# a place on.
+# What a Swin changes of mask_rcnn_digit_scenes.py: the backbone of swin_digits.py, whose first map
+# has a stride of 2 pixels.
 _base_ = ["./mask_rcnn_digit_scenes.py"]
 
 model = dict(

@@ -149,7 +149,9 @@ class SwinArch(Arch):
         sizes, eps = backbone.get("arch", "tiny"), norm_of(backbone, ("LN",), _EPS)
         named = {k: backbone[k] for k in cls.zoo["tiny"] if k in backbone}
         if named or "mmdet." in backbone["type"]:
-            refuse(backbone, {"mlp_ratio": 4, "strides": (4, 2, 2, 2), "patch_norm": True,
+            strides = tuple(backbone.get("strides", (4, 2, 2, 2)))
+            given = {**backbone, "strides": strides}
+            refuse(given, {"mlp_ratio": 4, "strides": (4, 2, 2, 2), "patch_norm": True,
                               "qkv_bias": True, "qk_scale": None})  # fmt: skip
             sizes = cls.zoo["tiny"] | named
         elif eps != _EPS or not backbone.get("norm_cfg", True):
