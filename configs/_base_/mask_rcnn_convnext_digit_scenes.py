@@ -1,5 +1,5 @@
-# What a ConvNeXt changes of mask_rcnn_digit_scenes.py: the backbone of convnext_digits.py, whose first map
-# has a stride of 2 pixels.
+# What a ConvNeXt changes of mask_rcnn_digit_scenes.py: the backbone of convnext_digits.py, whose
+# first map has a stride of 2 pixels.
 _base_ = ["./mask_rcnn_digit_scenes.py"]
 
 model = dict(
