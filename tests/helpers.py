@@ -118,7 +118,7 @@ def randomise(model: nn.Module, seed: int = 0) -> nn.Module:
     generator = torch.Generator().manual_seed(seed)
     for name, tensor in model.state_dict().items():
         if not tensor.is_floating_point():
-            if tensor.dim() == 0:  # a counter; tables of indices stay
+            if not tensor.dim():  # a count; Swin's places in its table of biases stay
                 tensor.fill_(seed + 3)
         elif name.endswith("running_var"):
             tensor.copy_(torch.rand(tensor.shape, generator=generator) + 0.5)

@@ -96,6 +96,9 @@ TABLE = {
     "embed-swin-zero": ("embed", swin_model(), swin_model(16, 2), dict(fill="zero_out"), False),
     "embed-swin-naive": ("embed", swin_model(), swin_model(16, 2), dict(packed="naive"), False),
     "stack-swin": ("stack", swin_model(), swin_model(depths=(2, 2, 4, 2)), {}, False),
+    "interpolate-swin": (
+        "interpolate", swin_model(), swin_model(depths=(2, 2, 4, 2)), {}, False,
+    ),
     "lemon-swin": ("lemon", swin_model(), swin_model(16, 2, (2, 2, 6, 2)), {}, True),
     "lemon-resnet50": ("lemon", resnet(depth=50), resnet(6, depth=50), {}, True),
 }  # fmt: skip

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from mmengine.hub import get_config
 
 from helpers import (
     build_classifier,
@@ -18,8 +19,11 @@ from helpers import (
 )
 from operator_table import resnet50_inner
 from rbdc_mm.arch import ResNetArch, ViTArch, axis_size, resolve, shapes_of
-from rbdc_mm.arch.axes import Rule
-from rbdc_mm.checkpoint.arch_of import arch_of
+from rbdc_mm.arch.axes import Rule, fix
+from rbdc_mm.arch.convnext import ConvNeXtArch
+from rbdc_mm.arch.swin import SwinArch
+from rbdc_mm.checkpoint.arch_of import arch_of, backbone_arch
+from rbdc_mm.models.cost_of import build_on_meta
 
 MODELS = {
     "vit": vit_model(),
@@ -114,12 +118,48 @@ def test_swapped_axes_are_caught(name, key, space):
     assert movement(model, arch, rules, space) > 1e-3
 
 
+@torch.no_grad()
+def test_biases_of_heads_move_with_their_heads():
+    model = randomise(build_classifier(MODELS["swin"])).double().eval()
+    arch = arch_of(MODELS["swin"])
+    key = "backbone.stages.2.blocks.1.attn.w_msa.relative_position_bias_table"
+    offsets, _ = arch.rules()[key].axes
+    wrong = arch.rules() | {key: Rule((offsets, fix(4)))}
+    assert movement(model, arch, wrong, "heads2.1") > 1e-6
+
+
 def test_every_tensor_is_covered_once_for_all_depths():
     for depth in (18, 34, 50, 101):
         model = resnet_model(depth, base_channels=8)
         state = build_classifier(model).state_dict()
         shapes = {k: tuple(v.shape) for k, v in state.items()}
         assert shapes == shapes_of(arch_of(model))
+
+
+@pytest.mark.parametrize(
+    ("kind", "arch"), [("ConvNeXt", a) for a in ConvNeXtArch.zoo]
+    + [("SwinTransformer", a) for a in SwinArch.zoo],
+)  # fmt: skip
+def test_every_published_size_is_covered(kind, arch):
+    model = dict(type="ImageClassifier", backbone=dict(type=kind, arch=arch), head=None)
+    built = build_on_meta(model, "mmpretrain").state_dict()
+    shapes = {k: tuple(v.shape) for k, v in built.items()}
+    assert shapes == shapes_of(backbone_arch(model["backbone"]))
+
+
+def test_two_sizes_have_two_labels():
+    convnexts = [ConvNeXtArch(c, (1, 1, 2, 1)) for c in ((8, 16, 32, 64), (8, 16, 32, 48))]
+    swins = [SwinArch(16, (2, 2, 2, 2), heads) for heads in ((1, 2, 4, 8), (2, 4, 8, 16))]
+    labels = [arch.label() for arch in (*convnexts, *swins)]
+    assert labels[0] == "ConvNeXt 8x1-1-2-1" and len(set(labels)) == 4
+
+
+def test_mmdets_swin_has_the_same_tensors():
+    cfg = get_config("mmdet::swin/mask-rcnn_swin-t-p4-w7_fpn_1x_coco.py")
+    built = build_on_meta(cfg.model, "mmdet").backbone.state_dict()
+    shapes = {f"backbone.{k}": tuple(v.shape) for k, v in built.items()}
+    backbone = cfg.model.backbone | dict(type="mmdet.SwinTransformer")
+    assert shapes == shapes_of(backbone_arch(backbone))
 
 
 def test_resolve_names_tensor_axis_got_and_wanted():

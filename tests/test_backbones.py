@@ -12,11 +12,12 @@ from mmengine.runner import Runner
 from torch import nn
 
 from checkpoint_helpers import save_checkpoint
-from helpers import resnet_model, vit_model
+from helpers import convnext_model, resnet_model, swin_model, vit_model
 from rbdc_mm.checkpoint.classifiers import build_classifier, load_classifier
 from rbdc_mm.checkpoint.files import load_file, read_checkpoint
 from rbdc_mm.checkpoint.grow import grow_checkpoint
 from rbdc_mm.models import RBDCResNet, RBDCVisionTransformer
+from rbdc_mm.protocol.starting_points import backbone_misfits
 
 SMALL = dict(num_layers=4, num_classes=3)
 
@@ -118,6 +119,45 @@ def _mmdet_config() -> str:
     from mmengine.utils import get_installed_path
 
     return f"{get_installed_path('mmdet')}/.mim/configs/_base_/models/mask-rcnn_r50_fpn.py"
+
+
+PYRAMIDS = {  # what detectors set: every stage's map, normalised
+    "ConvNeXt": dict(out_indices=[0, 1, 2, 3], gap_before_final_norm=False),
+    "SwinTransformer": dict(out_indices=[0, 1, 2, 3], pad_small_map=True),
+}
+
+
+@pytest.mark.parametrize("model", [convnext_model, swin_model])
+def test_pyramid_backbones_start_from_their_parents(model, tmp_path):
+    """In a detector as well, whose norms of the lower stages no classifier has."""
+    paths = [tmp_path / "a.pth", tmp_path / "b.pth"]
+    for seed, path in enumerate(paths, 1):
+        save_checkpoint(path, model(), seed)
+    wide = model(16, **({} if model is convnext_model else dict(heads=2)))
+    kind = wide["backbone"]["type"]
+    grow_checkpoint("couple", paths, tmp_path / "c.pth")
+    coupled = load_file(tmp_path / "c.pth")["state_dict"]
+    for more in ({}, PYRAMIDS[kind]):
+        built = build_classifier(child_of(wide, paths, **more))
+        built.init_weights()
+        got = built.backbone.state_dict()
+        new = {k for k in got if f"backbone.{k}" not in coupled}
+        assert new == (
+            {f"norm{i}.{w}" for i in range(3) for w in ("weight", "bias")} if more else set()
+        )
+        assert all(bool((got[k] == float(k.endswith("weight"))).all()) for k in new)
+        assert all(torch.equal(got[k], coupled[f"backbone.{k}"]) for k in set(got) - new)
+    stock = wide | dict(backbone=wide["backbone"] | PYRAMIDS[kind])
+    cfg = Config(dict(default_scope="mmpretrain", model=stock))
+    assert backbone_misfits(cfg, tmp_path / "c.pth", "backbone.") == []
+    backbone = wide["backbone"] | dict(type=f"rbdc_mm.CoMPT{kind}", parent=str(paths[0]))
+    built = build_classifier(wide | dict(backbone=backbone | PYRAMIDS[kind]))
+    built.init_weights()
+    stem = next(k for k in coupled if k.endswith(("0.0.weight", "projection.weight")))
+    small = load_file(paths[0])["state_dict"][stem]
+    assert torch.equal(built.backbone.state_dict()[stem.removeprefix("backbone.")][:8], small)
+    with pytest.raises(ValueError, match=r"norm='block' on a RBDC.*no such norms"):
+        build_classifier(child_of(wide, paths, norm="block"))
 
 
 @torch.no_grad()

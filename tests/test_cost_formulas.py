@@ -8,7 +8,7 @@ import pytest
 import torch
 from mmengine import Config
 
-from helpers import resnet_model, vit_model
+from helpers import convnext_model, resnet_model, swin_model, vit_model
 from rbdc_mm.cost import count_flops, resnet_macs, vit_macs
 from rbdc_mm.models.cost_of import build_on_meta
 from rbdc_mm.protocol.run import make_plan
@@ -19,6 +19,9 @@ DEIT = {
     "deit-small": (384, 22.05, 4.608),
     "deit-base": (768, 86.57, 17.582),
 }
+# Published GMACs: "FLOPs" in mmpretrain's convnext/metafile.yml, swin_transformer/metafile.yml.
+CONVNEXT_T = 4.457
+SWIN = {"tiny": 4.36, "small": 8.52, "base": 15.14}
 RESNET = {18: (11.69, 1.82), 50: (25.56, 4.12), 101: (44.55, 7.85)}
 
 
@@ -69,6 +72,30 @@ def test_resnet(depth):
     agree(cost, resnet_macs(depth=depth))
     assert cost.num_params / 1e6 == pytest.approx(params_m, abs=0.006)
     assert cost.macs_per_sample / 1e9 == pytest.approx(gmacs, rel=0.01)
+
+
+def test_convnext_tiny():
+    model = convnext_model(num_classes=1000)
+    model["backbone"], model["head"]["in_channels"] = dict(type="ConvNeXt", arch="tiny"), 768
+    cost = counted(model, 224)
+    assert cost.macs_per_sample / 1e9 == pytest.approx(CONVNEXT_T, rel=0.005)
+
+
+@pytest.mark.parametrize("arch", SWIN)
+def test_swin(arch):
+    dims, depths = (128 if arch == "base" else 96), (2, 2, 6 if arch == "tiny" else 18, 2)
+    model = swin_model(num_classes=1000)
+    model["backbone"] = dict(type="SwinTransformer", arch=arch)
+    model["head"]["in_channels"] = 8 * dims
+    cost = counted(model, 224)
+    # The zoo's counter missed the products of attention, and charged 2 per element of LayerNorms.
+    maps = [(56 // 2**i) ** 2 * dims * 2**i for i in range(4)]  # elements of each stage's map
+    products = sum(2 * 49 * n * size for n, size in zip(depths, maps, strict=True))
+    norms = sum(2 * n * size for n, size in zip(depths, maps, strict=True))
+    norms += maps[0] + sum(maps[:3]) + maps[3]  # after the patches, before merging, at the end
+    zoo = (cost.macs_per_sample - products + 2 * norms) / 1e9
+    assert zoo == pytest.approx(SWIN[arch], abs=0.006)
+    assert cost.macs_per_sample / 1e9 == pytest.approx(SWIN[arch], rel=0.03)
 
 
 @pytest.mark.parametrize("size", [32, (24, 56), (30, 45)])

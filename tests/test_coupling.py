@@ -7,12 +7,21 @@ from dataclasses import replace
 import pytest
 import torch
 
-from helpers import build_classifier, randomise, resnet_model, vit_model
+from helpers import (
+    build_classifier,
+    convnext_model,
+    randomise,
+    resnet_model,
+    swin_model,
+    vit_model,
+)
 from rbdc_mm.arch import ViTArch
 from rbdc_mm.checkpoint.arch_of import arch_of, model_with_arch
 from rbdc_mm.checkpoint.classifiers import logits
 from rbdc_mm.growth import couple, coupled_arch
-from rbdc_mm.growth.calibrate import norm_scales
+from rbdc_mm.growth.calibrate import _channel_axis, norm_scales
+from rbdc_mm.growth.center import center_stream
+from rbdc_mm.growth.couple import layer_norms
 from rbdc_mm.growth.exactness import judge
 
 
@@ -103,8 +112,6 @@ def test_layer_norm_coupling_is_only_approximate():
 @pytest.mark.parametrize("setting", VIT_SETTINGS)
 @torch.no_grad()
 def test_center_changes_no_parent(setting):
-    from rbdc_mm.growth.center import center_stream
-
     model = vit_model(**VIT_SETTINGS[setting])
     (parent,) = make_parents([model])
     for dtype, bound in ((torch.float64, 1e-10), (torch.float32, 1e-4)):
@@ -234,3 +241,89 @@ def test_other_bad_input():
             mode="corrected",
         )
     assert isinstance(vit, ViTArch)
+
+
+FIRST_NORMS = [  # reads the stem's output: a map (B, C, H, W), or tokens (B, L, C)
+    (convnext_model, "backbone.downsample_layers.0.1", 1),
+    (swin_model, "backbone.patch_embed.norm", -1),
+]
+
+
+@pytest.mark.parametrize(("model", "first", "axis"), FIRST_NORMS)
+@pytest.mark.parametrize("center", [False, True])
+@torch.no_grad()
+def test_pyramids_calibrate_over_their_channels(model, first, axis, center):
+    """The joint spread of the first norm, measured on the parents' inputs side by side.
+
+    No family centres its first stage here: its means count with and without ``center``.
+    """
+    parents, x, read = make_parents([model(), model()]), images(64), []
+    for parent in parents:
+        handle = parent.get_submodule(first).register_forward_pre_hook(
+            lambda module, args: read.append(args[0])
+        )
+        logits(parent, x)
+        handle.remove()
+    eps = parents[0].get_submodule(first).eps
+    spread = [(t.var(axis, unbiased=False) + eps).sqrt() for t in (*read, torch.cat(read, axis))]
+    got = norm_scales([arch_of(model())] * 2, parents, [x], logits, center=center)
+    for scales, own in zip(got, spread[:2], strict=True):
+        assert scales[first] == pytest.approx(float((spread[2] / own).mean()), rel=1e-9)
+
+
+@pytest.mark.parametrize("model", [convnext_model, swin_model])
+@torch.no_grad()
+def test_every_norm_of_a_pyramid_is_measured_along_the_axis_it_normalises(model):
+    (parent,), seen = make_parents([model()]), []
+
+    def check(module, args, kwargs, output):
+        axis = _channel_axis(module, args, kwargs)
+        x = args[0]
+        centred = x - x.mean(axis, keepdim=True)
+        normal = centred / (x.var(axis, unbiased=False, keepdim=True) + module.eps).sqrt()
+        shape = [-1 if n == axis % x.dim() else 1 for n in range(x.dim())]
+        wanted = normal * module.weight.view(shape) + module.bias.view(shape)
+        torch.testing.assert_close(output, wanted)
+        seen.append(module)
+
+    norms = layer_norms(arch_of(model()))
+    for name in norms:
+        parent.get_submodule(name).register_forward_hook(check, with_kwargs=True)
+    logits(parent, images(64))
+    assert len(seen) == len(norms)
+
+
+@torch.no_grad()
+def test_center_moves_the_mean_of_swins_last_stage_alone():
+    (parent,), x = make_parents([swin_model()]), images(64)
+    before = {k: v.clone() for k, v in parent.state_dict().items()}
+    wanted = logits(parent, x)
+    parent.load_state_dict(center_stream(arch_of(swin_model()), before))
+    assert relative_gap(logits(parent, x), wanted) < 1e-12
+    moved = {k for k, v in parent.state_dict().items() if not torch.equal(v, before[k])}
+    assert moved and all(".3." in k or k.endswith("2.downsample.reduction.weight") for k in moved)
+
+
+def test_convnext_has_no_stream_to_center():
+    model = build_classifier(convnext_model())
+    with pytest.raises(ValueError, match="center wants a residual stream that only LayerNorms"):
+        center_stream(arch_of(convnext_model()), model.state_dict())
+    models = [convnext_model(), convnext_model()]
+    plain, corrected = (
+        coupled_model(models, make_parents(models), **options)
+        for options in ({}, dict(mode="corrected"))
+    )
+    pairs = zip(plain.state_dict().values(), corrected.state_dict().values(), strict=True)
+    assert all(torch.equal(a, b) for a, b in pairs)
+
+
+@pytest.mark.parametrize("model", [convnext_model, swin_model])
+@torch.no_grad()
+def test_pyramids_couple_as_exactly_as_declared(model):
+    """LayerNorms over both parents' channels together: near the mean of their logits, and told."""
+    models = [model(), model()]
+    arches, parents, x = [arch_of(m) for m in models], make_parents(models), images(64)
+    said = couple.exactness(coupled_arch(arches, "ab"), arches, ["a", "b"])
+    assert "LayerNorm takes mean and variance over blocks of" in str(said)
+    wanted = torch.stack([logits(parent, x) for parent in parents]).mean(0)
+    assert 1e-6 < relative_gap(logits(coupled_model(models, parents), x), wanted) < 0.5

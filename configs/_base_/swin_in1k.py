@@ -1,6 +1,6 @@
-# The one Swin recipe of the suite: mmpretrain's swin-tiny recipe on ImageNet-1k, with a
-# ledger. 300 epochs, global batch 1024 (16 GPUs x 64), AdamW, Mixup and CutMix.
-_base_ = ["mmpretrain::swin_transformer/swin-tiny_16xb64_in1k.py"]
+# The one Swin recipe of the suite: mmpretrain's swin-base recipe on ImageNet-1k, with a ledger.
+# 300 epochs, global batch 1024 (16 GPUs x 64), AdamW, Mixup and CutMix, clipped gradients.
+_base_ = ["mmpretrain::swin_transformer/swin-base_16xb64_in1k.py"]
 
 custom_imports = dict(
     imports=["rbdc_mm.models", "rbdc_mm.hooks", "rbdc_mm.protocol"], allow_failed_imports=False

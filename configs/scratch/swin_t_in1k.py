@@ -6,3 +6,5 @@
 _base_ = ["../_base_/swin_in1k.py"]
 
 method = "scratch"
+
+model = dict(backbone=dict(arch="tiny", drop_path_rate=0.2), head=dict(in_channels=768))

@@ -145,7 +145,9 @@ class ConvNeXtArch(Arch):
         name = self.zoo_name()
         blocks = "-".join(map(str, self.depths))
         plain = name and self.stem_patch_size == 4
-        own = f"ConvNeXt {self.channels[0]}x{blocks}"
+        doubled = all(c == self.channels[0] * 2**i for i, c in enumerate(self.channels))
+        widths = self.channels[:1] if doubled else self.channels
+        own = f"ConvNeXt {'-'.join(map(str, widths))}x{blocks}"
         return f"ConvNeXt-{_LETTERS.get(name, name)}" if plain else own
 
     def words(self) -> tuple[str, str]:

@@ -148,11 +148,13 @@ class SwinArch(Arch):
         """Reads mmpretrain's config, or mmdet's, which names sizes one by one."""
         refuse(backbone, _DESCRIBED)
         sizes, eps = backbone.get("arch", "tiny"), norm_of(backbone, ("LN",), _EPS)
-        is_mmdets = "mmdet." in backbone["type"]
+        named = {k: backbone[k] for k in cls.zoo["tiny"] if k in backbone}
+        is_mmdets = bool(named) or "mmdet." in backbone["type"]
         if is_mmdets:
-            refuse(backbone, {"mlp_ratio": 4, "strides": (4, 2, 2, 2), "patch_norm": True,
+            given = {**backbone, "strides": tuple(backbone.get("strides", (4, 2, 2, 2)))}
+            refuse(given, {"mlp_ratio": 4, "strides": (4, 2, 2, 2), "patch_norm": True,
                               "qkv_bias": True, "qk_scale": None})  # fmt: skip
-            sizes = cls.zoo["tiny"] | {k: backbone[k] for k in cls.zoo["tiny"] if k in backbone}
+            sizes = cls.zoo["tiny"] | named
         elif eps != _EPS or not backbone.get("norm_cfg", True):
             raise ValueError(
                 f"model.backbone.norm_cfg={backbone['norm_cfg']!r}: mmpretrain's Swin gives it to "
@@ -181,9 +183,9 @@ class SwinArch(Arch):
         return dict(arch=arch), dict(in_channels=self.feature_channels)
 
     def label(self) -> str:
-        """``Swin-T`` where the sizes are published, else ``Swin 48x2-2-6-2``."""
+        """``Swin-T`` where the sizes are published, else ``Swin 48x2-2-6-2 / 1-2-4-8`` (heads)."""
         name, blocks = self.zoo_name(), "-".join(map(str, self.depths))
-        own = f"Swin {self.embed_dims}x{blocks}"
+        own = f"Swin {self.embed_dims}x{blocks} / {'-'.join(map(str, self.num_heads))}"
         return f"Swin-{name[0].upper()}" if name and self.patch_size == 4 else own
 
     def words(self) -> tuple[str, str]:

@@ -11,12 +11,14 @@ from torch import Tensor
 from rbdc_mm.checkpoint.saying import say_once
 
 State = Mapping[str, Tensor]
+# BatchNorm counts, and Swin looks its biases up by place.
+_WHOLE = ("num_batches_tracked", "relative_position_index")
 
 
 def in_one_precision(states: Sequence[State], names: Sequence[str]) -> list[State]:
     """The states with all floating-point tensors in the widest of their dtypes, at least float32.
 
-    What is promoted is said once. Counters stay whole numbers.
+    What is promoted is said once. Counters and indices stay whole numbers.
 
     Args:
         states: state dicts that are used together.
@@ -27,7 +29,7 @@ def in_one_precision(states: Sequence[State], names: Sequence[str]) -> list[Stat
     """
     for state, name in zip(states, names, strict=True):
         for key, value in state.items():
-            if not value.is_floating_point() and not key.endswith("num_batches_tracked"):
+            if not value.is_floating_point() and not key.endswith(_WHOLE):
                 raise ValueError(
                     f"{name}: {key!r} is of {value.dtype}, wanted floating-point weights: "
                     "quantised ones cannot be trained on or grown, give those they were made from"

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from rbdc_mm.arch import Arch
+from rbdc_mm.growth.center import mean_free_spaces
 from rbdc_mm.growth.couple import layer_norms
 
 Forward = Callable[[nn.Module, Tensor], object]
@@ -33,7 +34,7 @@ def norm_scales(
         modules: the parents as modules whose submodule names are the state dicts' (left in eval).
         batches: image batches (B, C, H, W), as the networks take them.
         forward: runs a module on a batch.
-        center: whether the coupling centres the residual stream (then the means drop out).
+        center: whether the coupling centres the streams that it can (their means drop out).
 
     Returns:
         One dict per parent: LayerNorm's module name -> factor.
@@ -52,6 +53,8 @@ def norm_scales(
     ]
     sums = [dict.fromkeys(norms, 0.0) for _ in parents]
     num_tokens = dict.fromkeys(norms, 0)
+    spaces = mean_free_spaces(parents[0]) if center else set()
+    centred = {n for n in norms if rules[f"{n}.weight"].axes[0].space in spaces}
     sizes = {
         n: [p.spaces()[rules[f"{n}.weight"].axes[0].space].size for p in parents] for n in norms
     }
@@ -63,7 +66,7 @@ def norm_scales(
                 stats = [store[name].pop() for store in seen]
                 means = torch.stack([m for m, _ in stats])
                 variances = torch.stack([v for _, v in stats])
-                if center:
+                if name in centred:
                     means = torch.zeros_like(means)
                 shares = torch.tensor(sizes[name], dtype=torch.float64) / sum(sizes[name])
                 weights = shares.view(-1, *[1] * (means.dim() - 1))

@@ -7,6 +7,7 @@ import platform
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 import rbdc_mm
+from rbdc_mm.arch import ARCHS
 from rbdc_mm.checkpoint.arch_of import backbone_arch
 from rbdc_mm.checkpoint.distilling import plain_model
 from rbdc_mm.config import unscoped
@@ -81,10 +83,13 @@ def architecture(cfg: Config) -> str:
         return backbone_arch(backbone).label()
     if "depth" in backbone:
         name = f"{name}-{backbone['depth']} x {backbone.get('base_channels', 64)}"
-    elif isinstance(arch := backbone.get("arch"), Mapping):
+    elif isinstance(arch := backbone.get("arch"), Mapping) and "num_layers" in arch:
         name = f"ViT {arch['embed_dims']}x{arch['num_layers']}"
-    elif arch:
+    elif isinstance(arch, str):
         name = f"{name} {arch}"
+    elif name in ARCHS:
+        with suppress(ValueError):  # a setting that the rule tables do not describe
+            name = backbone_arch(backbone).label()
     return f"{kind}, {name}"
 
 

@@ -34,8 +34,10 @@ _BACKBONES = {
     "deit_ti": "DeiT-Ti",
     "deit_s": "DeiT-S",
     "deit_b": "DeiT-B",
+    "convnext_t": "ConvNeXt-T",
+    "swin_b": "Swin-B",
 }
-_PYRAMIDS = {"fpn_1x": "FPN", "sfp_lsj_100e": "simple feature pyramid"}
+_PYRAMIDS = {"fpn_1x": "FPN", "fpn_ms_crop_3x": "FPN", "sfp_lsj_100e": "simple feature pyramid"}
 _NOTES = f"""\
 At {IMAGE_SIZE[1]} x {IMAGE_SIZE[0]} pixels, one image in training, as many RoIs as are sampled (512
 for boxes a stage, 128 for masks). GMACs: of the forward, fused attention included; norms,
