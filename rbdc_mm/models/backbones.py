@@ -101,7 +101,8 @@ class _Coupled(_Grown):
         own_arch = backbone_arch(own) if parents or norm_blocks or norm == "block" else None
         if norm == "block" and own_arch.norm != "block":
             raise ValueError(
-                f"norm='block' on a {type(self).__name__}, which has no such norms: use norm='layer'"
+                f"norm='block' on a {type(self).__name__}, which has no such norms: use "
+                "norm='layer'"
             )
         if norm == "block":
             kwargs["norm_cfg"] = own_arch.to_config()[0]["norm_cfg"]
