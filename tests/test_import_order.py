@@ -17,8 +17,8 @@ PACKAGE = "rbdc_mm"
 ROOMS = (
     "names",
     "home",
-    "records",
     "whole_files",
+    "records",
     "arch",
     "growth",
     "cost",

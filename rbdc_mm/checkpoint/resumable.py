@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -12,7 +11,7 @@ from mmengine import Config
 
 from rbdc_mm.checkpoint.files import load_file
 from rbdc_mm.config import unscoped
-from rbdc_mm.records import RECORD
+from rbdc_mm.records import RECORD, RunRecord
 
 POINTER = "last_checkpoint"  # MMEngine's: names the newest checkpoint
 LOOP = "loop"  # in a checkpoint's meta: see loop_state
@@ -74,7 +73,7 @@ def newest_resumable(cfg: Config, say: Any = print) -> Path | None:
     """
     work_dir = Path(cfg.work_dir)
     record = _record(work_dir)
-    run_id = record and record["ledger"]["run_id"]
+    run_id = record and record.ledger["run_id"]
     pointer = work_dir / POINTER
     named = pointer.read_text().strip() if pointer.is_file() else ""
     found: list[tuple[int, Path]] = []
@@ -89,14 +88,14 @@ def newest_resumable(cfg: Config, say: Any = print) -> Path | None:
             if at > newest[0]:
                 say(f"passing over {line}; going on from {newest[1]}")
         return newest[1]
-    begun = record is not None and record["progress"] > 0
+    begun = record is not None and record.progress > 0
     if not (passed_over or begun or named):
         return None
     folders = " or ".join(checkpoint_folders(cfg))
     seen = "; ".join(line for _, line in passed_over) or f"no checkpoint of it in {folders}"
     if named and not passed_over:
         seen += f", and {POINTER} names {named}"
-    reached = f" ({record['unit']} {record['progress']} was evaluated)" if begun else ""
+    reached = f" ({record.unit} {record.progress} was evaluated)" if begun else ""
     raise ValueError(
         f"{work_dir}: a run was trained here{reached}, but there is nothing to go on from: {seen}. "
         "Bring its checkpoints back, or give one by --resume PATH; to begin at the start, delete "
@@ -160,6 +159,6 @@ def _hooks(cfg: Config) -> list[Mapping[str, Any]]:
     ]
 
 
-def _record(work_dir: Path) -> dict[str, Any] | None:
+def _record(work_dir: Path) -> RunRecord | None:
     path = work_dir / RECORD
-    return json.loads(path.read_text()) if path.is_file() else None
+    return RunRecord.read(path) if path.is_file() else None

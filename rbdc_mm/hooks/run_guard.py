@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,8 @@ from rbdc_mm.checkpoint.sources import sources_of
 from rbdc_mm.hooks.flops_ledger import bare_model
 from rbdc_mm.hooks.schedule import schedule_problems, unreached
 from rbdc_mm.models.last_batch import last_batch_problem
-from rbdc_mm.records import RECORD
+from rbdc_mm.records import RECORD, RunRecord
 from rbdc_mm.registry import HOOKS
-from rbdc_mm.whole_files import write_text
 
 
 class RunStopped(ValueError):
@@ -122,8 +121,7 @@ class RunGuardHook(Hook):
         )
         record = Path(runner.work_dir) / RECORD
         if record.is_file():
-            content = json.loads(record.read_text()) | {"finished": False, "stopped": text}
-            write_text(json.dumps(content, indent=1) + "\n", record)
+            replace(RunRecord.read(record), finished=False, stopped=text).write(record)
         raise RunStopped(text)
 
     def _settle_epoch(self, runner: Runner, meta: dict[str, Any]) -> str | None:

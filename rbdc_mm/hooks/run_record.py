@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +32,8 @@ from rbdc_mm.hooks.provenance import (
 from rbdc_mm.hooks.resources import ResourceMeter, Resources, added
 from rbdc_mm.hooks.run_guard import guard, settle_resume
 from rbdc_mm.ops.install import ops_state
-from rbdc_mm.records import FINAL, RECORD, SCHEMA
+from rbdc_mm.records import FINAL, RECORD, SCHEMA, RunRecord
 from rbdc_mm.registry import HOOKS
-from rbdc_mm.whole_files import write_text
 
 _GOING_ON = "setting_but_start"  # in a checkpoint's meta: the same without what the run began from
 
@@ -85,19 +83,19 @@ class RunRecordHook(Hook):
         # every rank must decide alike whether to evaluate at the end
         broadcast_object_list(earlier)
         if earlier[0] is not None:
-            if earlier[0]["schema"] == SCHEMA:
-                self._earlier = {key: earlier[0][key] for key in Resources.__annotations__}
+            if earlier[0].schema == SCHEMA:
+                self._earlier = {k: getattr(earlier[0], k) for k in Resources.__annotations__}
             else:
                 runner.logger.warning(
                     f"{RECORD} is of an older version: seconds, memory and energy are recorded "
                     "from here on"
                 )
-            if earlier[0]["progress"] <= done:
+            if earlier[0].progress <= done:
                 # An epoch is evaluated after its checkpoint is written: the record knows of it.
-                noted = earlier[0]["ledger"]["entries"][hook.resumed_id]["eval_flops"]
+                noted = earlier[0].ledger["entries"][hook.resumed_id]["eval_flops"]
                 ledger.add_eval(1, max(0, noted - ledger.own.eval_flops))
-            self.history = {k: v for k, v in earlier[0]["history"].items() if int(k) <= done}
-            self.spent = {k: v for k, v in earlier[0].get("spent", {}).items() if int(k) <= done}
+            self.history = {k: v for k, v in earlier[0].history.items() if int(k) <= done}
+            self.spent = {k: v for k, v in (earlier[0].spent or {}).items() if int(k) <= done}
         cfg = plain_config(runner.cfg)
         self._hashes = self._hashed(runner, cfg)
         before = self._resumed or {}
@@ -187,14 +185,14 @@ class RunRecordHook(Hook):
             final["state_dict"] = without_projections(content["state_dict"])
         write_checkpoint(final, Path(runner.work_dir) / FINAL)
 
-    def _read(self, runner: Runner, run_id: str | None) -> dict[str, Any] | None:
+    def _read(self, runner: Runner, run_id: str | None) -> RunRecord | None:
         """The record of the run that is resumed: here, or beside the checkpoint it goes on from."""
         if not is_main_process() or run_id is None:
             return None
         for folder in (Path(runner.work_dir), Path(runner._load_from).parent):
             path = folder / RECORD
-            record = json.loads(path.read_text()) if path.is_file() else None
-            if record and record["ledger"]["run_id"] == run_id:
+            record = RunRecord.read(path) if path.is_file() else None
+            if record and record.ledger["run_id"] == run_id:
                 return record
         return None
 
@@ -205,22 +203,21 @@ class RunRecordHook(Hook):
         if not is_main_process():
             return
         hook = ledger_hook(runner)
-        record = {
-            "schema": SCHEMA,
-            "finished": finished,
+        record = RunRecord(
+            finished=finished,
             **self._setting,
-            "num_params": hook.charges.model.num_params,
-            "macs_per_sample": hook.charges.model.macs_per_sample,
-            "train_flops_per_sample": hook.charges.train + hook.charges.operator,
-            "progress": _progress(runner),
-            "planned": runner.max_epochs if _by_epoch(runner) else runner.max_iters,
-            "unit": "epoch" if _by_epoch(runner) else "iteration",
-            "history": self.history,
-            "spent": self.spent,
-            "ledger": hook.ledger.to_dict(),
+            num_params=hook.charges.model.num_params,
+            macs_per_sample=hook.charges.model.macs_per_sample,
+            train_flops_per_sample=hook.charges.train + hook.charges.operator,
+            progress=_progress(runner),
+            planned=runner.max_epochs if _by_epoch(runner) else runner.max_iters,
+            unit="epoch" if _by_epoch(runner) else "iteration",
+            history=self.history,
+            spent=self.spent,
+            ledger=hook.ledger.to_dict(),
             **used,
-        }
-        write_text(json.dumps(record, indent=1) + "\n", Path(runner.work_dir) / RECORD)
+        )
+        record.write(Path(runner.work_dir) / RECORD)
 
 
 def _plain_config(text: str) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from rbdc_mm.records import FINAL, RECORD
+from rbdc_mm.records import FINAL, RECORD, RunRecord
 from rbdc_mm.whole_files import write_text
 
 IDENTITY = "identity.json"
@@ -60,7 +60,7 @@ def is_finished(work_dir: Path, wanted: Mapping[str, Any]) -> bool:
         return False
     if json.loads(owner.read_text()) != wanted:
         return False
-    return json.loads(record.read_text())["finished"] and zipfile.is_zipfile(work_dir / FINAL)
+    return RunRecord.read(record).finished and zipfile.is_zipfile(work_dir / FINAL)
 
 
 def _flat(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 
 from rbdc_mm.cost import CONVENTION, Entry, Ledger
+from rbdc_mm.records import RunRecord
 from rbdc_mm.report.read import find_records, listed, read_record
 from rbdc_mm.report.repeats import mark_repeats
 from rbdc_mm.report.runs import (
@@ -29,6 +30,9 @@ from rbdc_mm.report.runs import (
 
 _ORDER = ["kind", "dataset", "params_m", "method", "config", "role", "total_pflops", "seed",
           "run_id"]  # fmt: skip
+
+_AS_THEY_ARE = ("operator", "architecture", "config_hash", "dataset", "num_classes", "seed",
+                "wall_s", "gpu_hours", "peak_memory_of", "device", "commit", "dirty")  # fmt: skip
 
 
 def collect(paths: Iterable[str | Path]) -> Runs:
@@ -87,7 +91,7 @@ def collect(paths: Iterable[str | Path]) -> Runs:
 
 def _from_records(paths: list[Path]) -> Runs:
     files = find_records(paths)
-    records: dict[str, tuple[Path, dict[str, Any], Ledger]] = {}
+    records: dict[str, tuple[Path, RunRecord, Ledger]] = {}
     num_broken = num_copies = 0
     for path in files:
         try:
@@ -102,8 +106,8 @@ def _from_records(paths: list[Path]) -> Runs:
             records[ledger.run_id] = (path, record, ledger)
     if num_copies:
         say(f"copies of runs merged by run id: {num_copies} (the furthest state of each counts)")
-    done = [entry for entry in records.values() if entry[1]["finished"]]
-    running = [entry for entry in records.values() if not entry[1]["finished"]]
+    done = [entry for entry in records.values() if entry[1].finished]
+    running = [entry for entry in records.values() if not entry[1].finished]
     if running:
         names = [str(path.parent) for path, _, _ in running]
         more = f", and {len(running) - 3} more" if len(running) > 3 else ""
@@ -157,25 +161,23 @@ def role_of(stage: Mapping[str, Any] | None, entry: Entry) -> str:
     return "node" if stage.get("level") else "leaf"
 
 
-def _row(path: Path, record: Mapping[str, Any], ledger: Ledger) -> dict[str, Any]:
-    history = {int(step): values for step, values in record["history"].items()}
+def _row(path: Path, record: RunRecord, ledger: Ledger) -> dict[str, Any]:
+    history = {int(step): values for step, values in record.history.items()}
     last = history[max(history)] if history else {}
     kind = _kind(history.values())
-    stage, memory, energy = record["stage"], record["peak_memory_bytes"], record["energy_j"]
-    by_epoch = record["unit"] == "epoch"
+    stage, memory, energy = record.stage, record.peak_memory_bytes, record.energy_j
+    by_epoch = record.unit == "epoch"
     row: dict[str, Any] = {
-        **{key: record[key] for key in ("operator", "architecture", "config_hash", "dataset",
-                                        "num_classes", "seed", "wall_s", "gpu_hours",
-                                        "peak_memory_of", "device", "commit", "dirty")},
-        "run": record["name"],
+        **{key: getattr(record, key) for key in _AS_THEY_ARE},
+        "run": record.name,
         "kind": kind,
-        "method": record["method"] or "unnamed",
-        "config": record["config"],
+        "method": record.method or "unnamed",
+        "config": record.config,
         "stage": stage["name"] if stage else None,
         "role": role_of(stage, ledger.own),
-        "params_m": record["num_params"] / 1e6,
-        "gmacs_per_sample": record["macs_per_sample"] / 1e9,
-        "epochs": record["progress"] if by_epoch else None,
+        "params_m": record.num_params / 1e6,
+        "gmacs_per_sample": record.macs_per_sample / 1e9,
+        "epochs": record.progress if by_epoch else None,
         "num_iters": ledger.own.num_iters,
         "own_pflops": ledger.target_only / 1e15,
         "with_teachers_pflops": ledger.with_teachers / 1e15,
@@ -205,14 +207,14 @@ def _row(path: Path, record: Mapping[str, Any], ledger: Ledger) -> dict[str, Any
     return row
 
 
-def _curve(record: Mapping[str, Any], ledger: Ledger) -> Iterator[tuple]:
-    for step, values in sorted(record["history"].items(), key=lambda item: int(item[0])):
-        spent = record["spent"].get(step)
+def _curve(record: RunRecord, ledger: Ledger) -> Iterator[tuple]:
+    for step, values in sorted(record.history.items(), key=lambda item: int(item[0])):
+        spent = (record.spent or {}).get(step)
         pflops = math.nan if spent is None else spent / 1e15
         for column, (key, factor) in METRICS.items():
             if key in values:
                 value = _percent(values[key], factor)
-                yield ledger.run_id, int(step), record["unit"], column, value, pflops
+                yield ledger.run_id, int(step), record.unit, column, value, pflops
 
 
 def _stages(ledger: Ledger) -> Iterator[tuple]:
@@ -223,10 +225,10 @@ def _stages(ledger: Ledger) -> Iterator[tuple]:
                *(x / 1e15 for x in others), ";".join(entry.parents))  # fmt: skip
 
 
-def _versions(record: dict[str, Any]) -> str:
+def _versions(record: RunRecord) -> str:
     """Packages, and whose ops mmcv used: another build of them is another version."""
-    named = [f"{name} {what}" for name, what in record["versions"].items()]
-    return ", ".join([*named, *([f"mmcv's ops: {record['ops']}"] if "ops" in record else [])])
+    named = [f"{name} {what}" for name, what in record.versions.items()]
+    return ", ".join([*named, *([f"mmcv's ops: {record.ops}"] if record.ops is not None else [])])
 
 
 def _percent(value: float | None, factor: float) -> float:
@@ -260,6 +262,6 @@ def _why_left_out(
     return ""
 
 
-def _state(record: Mapping[str, Any]) -> tuple[bool, int, float]:
+def _state(record: RunRecord) -> tuple[bool, int, float]:
     """How far a run is; of several copies the furthest counts."""
-    return record["finished"], record["progress"], record["wall_s"]
+    return record.finished, record.progress, record.wall_s

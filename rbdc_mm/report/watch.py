@@ -67,17 +67,17 @@ def progress_line(path: Path) -> str | None:
         record, ledger = read_record(path)
     except (OSError, ValueError):
         return None
-    if record["finished"]:
+    if record.finished:
         return None
-    of = "" if record["planned"] is None else f" of {record['planned']}"
-    words = [f"{record['unit']} {record['progress']}{of}"]
-    last = record["history"][max(record["history"], key=int)] if record["history"] else {}
+    of = "" if record.planned is None else f" of {record.planned}"
+    words = [f"{record.unit} {record.progress}{of}"]
+    last = record.history[max(record.history, key=int)] if record.history else {}
     for column in HEADLINES.values():
         key, factor = METRICS[column]
         if key in last:
             words.append(f"{column} {last[key] * factor:.2f}")
     words.append(f"{format_flops(ledger.total, lower_bound=ledger.is_lower_bound)} in all")
-    return f"  running: {record['name']} ({path.parent}): {', '.join(words)}"
+    return f"  running: {record.name} ({path.parent}): {', '.join(words)}"
 
 
 def _refresh(make: Callable[[], object], changed: Iterable[Path]) -> None:
