@@ -141,11 +141,11 @@ def _bands(axes: Axes, stage: Stage, slots: dict[str, _Slot], plan: Plan) -> Non
     start = 0.0
     for name in (stage.learned,) if stage.learned else stage.parents:
         stop = 1.0
-        if stage.operator in ("couple", "embed"):
+        if stage.joins_parents or stage.operator == "embed":
             stop = start + plan.model(name).arch.main_width() / stage.arch.main_width()
         _band(axes, slots[name], slots[stage.name], start, stop)
-        start = stop if stage.operator == "couple" else 0.0
-    if stage.parents and stage.operator != "couple" and stage.kind == "train":
+        start = stop if stage.joins_parents else 0.0
+    if stage.parents and not stage.joins_parents and stage.kind == "train":
         parent = slots[_below(stage)[0]]
         left, width = parent.box
         x, y = left + width / 2 + 0.08, parent.bottom + _BOX_HEIGHT + _GAP / 2

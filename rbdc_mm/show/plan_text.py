@@ -76,7 +76,7 @@ def leaf_weights(plan: Plan) -> dict[str, Fraction]:
 
     def add(name: str, weight: Fraction) -> None:
         stage = stages.get(name)
-        parents = stage.parents if stage and stage.operator == "couple" else ()
+        parents = stage.parents if stage and stage.joins_parents else ()
         if not parents:
             found[name] = found.get(name, Fraction(0)) + weight
         for parent in parents:
