@@ -6,10 +6,11 @@ from itertools import pairwise
 
 import pytest
 import torch
+from closed_formulas import resnet_macs, vit_macs
 from mmengine import Config
 
 from helpers import convnext_model, resnet_model, swin_model, vit_model
-from rbdc_mm.cost import count_flops, resnet_macs, vit_macs
+from rbdc_mm.cost import count_flops
 from rbdc_mm.models.cost_of import build_on_meta
 from rbdc_mm.protocol.run import make_plan
 

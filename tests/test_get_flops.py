@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from closed_formulas import resnet_macs, vit_macs
 from mmengine.config import Config
 
 from helpers import load_tool, resnet_model, vit_model
 from made_sets import FolderSet
-from rbdc_mm.cost import count_flops, resnet_macs, vit_macs
+from rbdc_mm.cost import count_flops
 from rbdc_mm.models.cost_of import (
     build_on_meta,
     classifier_cost,

@@ -1,4 +1,4 @@
-"""What training costs: FLOPs counted on the meta device, closed formulas, the ledger.
+"""What training costs: FLOPs counted on the meta device, and the ledger.
 
 Names are looked up on first use: whoever reads ledgers needs no torch.
 """
@@ -11,14 +11,11 @@ _HOMES = {
     "Charges": "charges",
     "Entry": "entry",
     "Ledger": "ledger",
-    "Macs": "formulas",
     "SampleCost": "counter",
     "count_flops": "counter",
     "format_flops": "units",
     "meta_parameters": "meta",
-    "resnet_macs": "formulas",
     "trace_flops": "counter",
-    "vit_macs": "formulas",
 }
 __all__ = sorted(_HOMES)
 
