@@ -50,7 +50,7 @@ def read_only(folder: Path) -> str:
     mmcv = fake_mmcv(folder)
     # not by chmod: root may write everywhere
     error = PermissionError(13, "Permission denied")
-    with patch("tempfile.mkstemp", side_effect=error):
+    with patch("pathlib.Path.write_text", side_effect=error):
         return refused("install", mmcv)
 
 

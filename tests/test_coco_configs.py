@@ -17,10 +17,10 @@ from mmpretrain.models import VisionTransformer
 from rbdc_mm.arch.convnext import ConvNeXtArch
 from rbdc_mm.checkpoint.files import load_file
 from rbdc_mm.cost import SampleCost
-from rbdc_mm.hooks import flops_ledger
+from rbdc_mm.models import charges
 from rbdc_mm.models.cost_of import build_on_meta
 from rbdc_mm.protocol.launch import train
-from rbdc_mm.report.coco_models import MMDET_ZOO, coco_models, coco_row, coco_table
+from rbdc_mm.show.coco_models import MMDET_ZOO, coco_models, coco_row, coco_table
 
 R50 = "mask_rcnn_r50_ckpt_fpn_1x_coco"
 # One config of every recipe: where the weights come from is an option.
@@ -115,7 +115,7 @@ def test_recipe_trains_and_evaluates(stem, coco_scenes, tmp_path, monkeypatch):
     """One step and one evaluation of the recipe itself, shrunk, on scenes with COCO's classes."""
     # What it costs at full size is counted in test_configs, that runs are charged in test_twins.
     cost = SampleCost.of_parts({"all": SampleCost(1, 1, 1, 2)})
-    monkeypatch.setattr(flops_ledger, "model_cost", lambda *_: cost)
+    monkeypatch.setattr(charges, "model_cost", lambda *_: cost)
     cfg = coco(stem)
     shrink(cfg)
     cfg.model.backbone.init_cfg = None

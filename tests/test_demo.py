@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rbdc_mm.report import jobs as job_module
+from rbdc_mm.studies import jobs as job_module
 from rbdc_mm.studies.demo import demo_jobs
 from rbdc_mm.studies.jobs import Job, run_jobs
 
