@@ -252,3 +252,15 @@ def test_swin_blocks_move_with_the_one_that_shifts():
 def test_lemon_wants_an_even_ratio_where_more_than_norms_read_the_stream(source, target):
     with pytest.raises(ValueError, match=r"lemon.* wants an even ratio of stage0, got"):
         OPERATORS["lemon"].exactness(arch_of(target), [arch_of(source)], ["a.pth"])
+
+
+def test_a_part_of_a_group_of_blocks_cannot_be_grown():
+    source, target = swin_model(depths=(2, 2, 3, 2)), swin_model(depths=(2, 2, 4, 2))
+    for operator in ("net2net", "stack", "interpolate", "embed"):
+        with pytest.raises(
+            ValueError, match="stage 2 of Swin .* from 3 to 4 blocks: SwinArch grows"
+        ):
+            OPERATORS[operator].exactness(arch_of(target), [arch_of(source)], ["a.pth"])
+    wide = swin_model(16, 2, depths=(2, 2, 3, 2))  # no depth, no problem
+    found = OPERATORS["net2net"].exactness(arch_of(wide), [arch_of(source)], ["a.pth"], noise=0)
+    assert found.exact

@@ -135,10 +135,23 @@ def parts_of_layer(arch: Arch) -> dict[str, tuple[str, ...]]:
 
 
 def _by_stage(target: Arch, source: Arch, rule: Callable[[int, int, int], int]) -> BlockMap:
-    """Fixed blocks stay; the others are moved by whole groups of ``blocks_move_by``."""
+    """Fixed blocks stay; the others are moved by whole groups of ``blocks_move_by``.
+
+    Raises:
+        ValueError: a stage that is to grow by a part of a group.
+    """
     fixed, group = target.num_fixed_blocks, target.blocks_move_by
-    blocks = []
+    blocks: list[tuple[int, ...]] = []
     for new, old in zip(target.block_prefixes(), source.block_prefixes(), strict=True):
+        if len(new) == len(old):
+            blocks.append(tuple(range(len(new))))
+            continue
+        if any((len(stage) - fixed) % group for stage in (new, old)):
+            raise ValueError(
+                f"stage {len(blocks)} of {source.label()} cannot grow from {len(old)} to "
+                f"{len(new)} blocks: {type(target).__name__} grows by {group} blocks that belong "
+                "together; choose multiples of that, or the same depth"
+            )
         num, num_source = ((len(stage) - fixed) // group for stage in (new, old))
         chosen = [rule(n, num, num_source) * group + k for n in range(num) for k in range(group)]
         blocks.append((*range(fixed), *(fixed + number for number in chosen)))
