@@ -258,7 +258,7 @@ def test_a_part_of_a_group_of_blocks_cannot_be_grown():
     source, target = swin_model(depths=(2, 2, 3, 2)), swin_model(depths=(2, 2, 4, 2))
     for operator in ("net2net", "stack", "interpolate", "embed"):
         with pytest.raises(
-            ValueError, match="stage 2 of Swin .* from 3 to 4 blocks: SwinArch grows"
+            ValueError, match=r"stage 2 of Swin .* from 3 to 4 blocks: SwinArch grows"
         ):
             OPERATORS[operator].exactness(arch_of(target), [arch_of(source)], ["a.pth"])
     wide = swin_model(16, 2, depths=(2, 2, 3, 2))  # no depth, no problem

@@ -107,7 +107,9 @@ class Arch:
     def smaller(self, target: Arch) -> Iterator[Arch]:
         """Every size that may stand right below this one in a chain that ends with ``target``."""
         for sizes in self.zoo.values():
-            yield replace(self, **sizes)
+            smaller = replace(self, **sizes)
+            if not smaller.larger_in(self):
+                yield smaller
 
     def obstacle(self, target: Arch) -> str | None:
         """Why this network cannot become ``target``, of the same family; None: it may."""
