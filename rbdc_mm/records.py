@@ -98,9 +98,16 @@ class RunRecord:
         """A run file, checked.
 
         Raises:
-            ValueError: not JSON, another schema, or fields that are missing or of a wrong type.
+            ValueError: not JSON, another schema, or fields that are missing or of a wrong type;
+                names the file.
         """
-        content = json.loads(path.read_text(encoding="utf-8"))
+        try:
+            return cls._of(json.loads(path.read_text(encoding="utf-8")))
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from error
+
+    @classmethod
+    def _of(cls, content: Any) -> RunRecord:
         if not isinstance(content, dict):
             raise ValueError(f"wanted a JSON object, got {type(content).__name__}")
         if content.get("schema") not in (1, SCHEMA):

@@ -25,6 +25,7 @@ from rbdc_mm.models.maps import neck_problem
 from rbdc_mm.protocol.dry_run import missing_checkpoints
 from rbdc_mm.protocol.launch import apply_options
 from rbdc_mm.protocol.resume import resume_point
+from whole_record import whole_record
 
 COSINE = dict(type="CosineAnnealingLR", by_epoch=True, begin=1, end=4, T_max=3)
 
@@ -79,7 +80,7 @@ def only_best(folder: Path) -> str:
 
 def only_a_record(folder: Path) -> str:
     (folder / "run").mkdir()
-    record = dict(ledger=dict(run_id="a"), progress=3, unit="epoch", finished=False)
+    record = whole_record() | dict(progress=3, unit="epoch", finished=False)
     (folder / "run" / "run.json").write_text(json.dumps(record))
     return message(resume_point, config(folder), True)
 

@@ -98,7 +98,7 @@ def _from_records(paths: list[Path]) -> Runs:
             record, ledger = read_record(path)
         except (OSError, ValueError) as error:
             num_broken += 1
-            say(f"left out, broken: {path}: {error}")
+            say(f"left out, broken: {error}")
             continue
         known = records.get(ledger.run_id)
         num_copies += known is not None

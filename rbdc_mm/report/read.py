@@ -33,7 +33,7 @@ def find_records(paths: Iterable[Path]) -> list[Path]:
 def read_record(path: Path) -> tuple[RunRecord, Ledger]:
     """A run file and its ledger; ValueError for what cannot be read."""
     record = RunRecord.read(path)
-    return record, Ledger.from_dict(record.ledger, where="ledger")
+    return record, Ledger.from_dict(record.ledger, where=f"{path}: ledger")
 
 
 def listed(paths: Iterable[Path]) -> str:
