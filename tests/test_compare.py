@@ -96,8 +96,8 @@ def test_two_runs_through_the_command_line(tmp_path):
     assert what["device"] == ["1 x H200", "1 x CPU"]
     assert what["commit"] == ["0123abc (with changes not committed)", "0123abc"]
     accuracy = table(text, "Accuracy")
-    assert accuracy["top-1, last (%)"] == ["81.00", "83.00", "+2.00", "single run"]
-    assert accuracy["top-1, best (%)"] == ["82.00", "83.00", "+1.00", "–"]
+    assert accuracy["top-1, last (%)"] == ["81.00", "83.00", "+2.00", "–", "–", "single run"]
+    assert accuracy["top-1, best (%)"] == ["82.00", "83.00", "+1.00", "–", "–", "–"]
     costs = table(text, "Costs")
     assert costs["(a) target alone (TFLOPs)"] == ["8.000", "4.000", "0.500"]
     assert costs["(c) + source models (TFLOPs)"] == ["8.000", "7.000", "0.875"]
@@ -127,17 +127,18 @@ def test_two_runs_through_the_command_line(tmp_path):
 
 
 def test_two_methods_over_seeds(tmp_path, tool, capsys):
-    for seed, (plain, grown) in enumerate([(80.0, 84.0), (81.0, 85.0), (82.0, 86.0)]):
+    for seed, (plain, grown) in enumerate([(80.0, 84.0), (81.0, 85.5), (82.0, 86.0)]):
         add(tmp_path, f"plain{seed}", {2: plain - 9, 4: plain}, seed=seed)
         rbdc(tmp_path, f"grown{seed}", {4: grown}, seed=seed)
     assert tool(tmp_path, "--methods", "scratch", "rbdc") == 0
     text = capsys.readouterr().out
-    # Welch: 2.776 * sqrt(1/3 + 1/3) = 2.27 points
+    # seed by seed 4, 4.5 and 4: 4.303 * 0.2887 / sqrt(3) = 0.717
     assert table(text, "Accuracy")["top-1, last (%)"] == [
-        "81.00 ± 1.00", "85.00 ± 1.00", "+4.00", "B above A"]  # fmt: skip
+        "81.00 ± 1.00", "85.17 ± 1.04", "+4.17", "+3.45 to +4.88", "0.94", "B above A"]  # fmt: skip
+    assert "Interval: Student's t, paired by seed;" in text
     assert table(text, "What")["seed"] == ["0, 1, 2", "0, 1, 2"]
     steps = table(text, "Evaluation by evaluation")
-    assert steps["4"] == ["4.000", "7.000", "81.00 ± 1.00", "85.00 ± 1.00", "+4.00"]
+    assert steps["4"] == ["4.000", "7.000", "81.00 ± 1.00", "85.17 ± 1.04", "+4.17"]
     assert "Of target, the first of 3 runs." in text
     assert "between the first run of each" in text
 
@@ -146,24 +147,28 @@ def test_inside_the_noise_and_every_setting_against_every_other(tmp_path):
     for seed in (0, 1):
         add(tmp_path, f"short{seed}", {4: 80.0 + seed}, seed=seed)
         add(tmp_path, f"long{seed}", {8: 82.0 + seed}, seed=seed)
-        rbdc(tmp_path, f"grown{seed}", {4: 81.0 + seed}, seed=seed)
+        rbdc(tmp_path, f"grown{seed}", {4: 81.3 + 0.4 * seed}, seed=seed)
     text = compare_methods([tmp_path], "rbdc", "scratch")
     assert text.count("# RBDC, a (A) against scratch, a (B)\n") == 2
-    said = [line.split("|")[2:6] for line in text.splitlines() if "top-1, last" in line]
-    assert [[cell.strip() for cell in cells[1:]] for cells in said] == [
+    lines = [line.split("|") for line in text.splitlines() if "top-1, last" in line]
+    assert [[cells[n].strip() for n in (3, 4, 7)] for cells in lines] == [
         ["80.50 ± 0.71", "−1.00", "inside the noise"],
         ["82.50 ± 0.71", "+1.00", "inside the noise"],
     ]
 
 
 def test_aps_have_a_floor_of_their_own(tmp_path):
-    for name, ap in (("a", 0.40), ("b", 0.402), ("c", 0.41)):
-        history = {"12": {"coco/bbox_mAP": ap, "coco/segm_mAP": ap}}
-        add(tmp_path, name, {12: 0.0}, history=history, dataset="CocoDataset:coco")
-    assert table(compare_runs(tmp_path / "a", tmp_path / "b"), "Accuracy")[
-        "box AP, last (%)"] == ["40.00", "40.20", "+0.20", "inside the noise"]  # fmt: skip
-    accuracy = table(compare_runs(tmp_path / "a", tmp_path / "c"), "Accuracy")
-    assert accuracy["mask AP, last (%)"] == ["40.00", "41.00", "+1.00", "B above A"]
+    for seed, off in enumerate((0.0, 0.0001, -0.0001)):
+        for name, ap in (("scratch", 0.40), ("ligo", 0.402 + off), ("rbdc", 0.41 + off)):
+            history = {"12": {"coco/bbox_mAP": ap, "coco/segm_mAP": ap}}
+            add(tmp_path, f"{name}{seed}", {12: 0.0}, history=history, seed=seed, method=name,
+                dataset="CocoDataset:coco")  # fmt: skip
+    said = [table(compare_methods([tmp_path], "scratch", other), "Accuracy")["box AP, last (%)"]
+            for other in ("ligo", "rbdc")]  # fmt: skip
+    assert [x[2] for x in said] == ["+0.20", "+1.00"]
+    assert [x[-2:] for x in said] == [["0.30", "inside the noise"], ["0.30", "B above A"]]
+    alone = table(compare_runs(tmp_path / "scratch0", tmp_path / "rbdc0"), "Accuracy")
+    assert alone["mask AP, last (%)"][2:] == ["+1.00", "–", "–", "single run"]
 
 
 def test_what_is_not_known_is_said(tmp_path):

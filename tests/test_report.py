@@ -245,8 +245,8 @@ def test_backbones_cost_what_their_protocol_did_and_random_ones_nothing(runs):
     ):
         runs.detector(f"det-{method}", 0.4, 0.3, parents=parents, method=method, tflops=5)
     costs = ["pretraining_pflops", "finetuning_pflops", "total_pflops", "total_is_lower_bound"]
-    arms = arms_of(collect([runs.root]).rows)
-    table = downstream_frame(arms).set_index("method")[costs]
+    rows = collect([runs.root]).rows
+    table = downstream_frame(rows, arms_of(rows)).set_index("method")[costs]
     assert table.loc["rbdc"].tolist() == pytest.approx([0.0021, 0.005, 0.0071, False])
     assert table.loc["com_pt"].tolist() == pytest.approx([0.0046, 0.005, 0.0096, False])
     assert table.loc["random"].tolist() == [0, 0.005, 0.005, False]

@@ -1,4 +1,4 @@
-"""Curves, savings, gains, fronts, noise and intervals against cases worked by hand."""
+"""Curves, savings, gains, fronts and intervals of savings against cases worked by hand."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.optimize import isotonic_regression
-from scipy.stats import ttest_ind
+from scipy.stats import t
 
 from rbdc_mm.report.curves import Curve, Fits, isotonic, mean_gain
 from rbdc_mm.report.estimates import (
@@ -19,14 +19,7 @@ from rbdc_mm.report.estimates import (
     saving_at_equal_accuracy,
     saving_interval,
 )
-from rbdc_mm.report.stats import (
-    NUM_RESAMPLES,
-    differs,
-    noise_margin,
-    ranks,
-    resampled_means,
-    verdict,
-)
+from rbdc_mm.report.stats import NUM_DRAWS, drawn_means
 
 CURVE = Curve((1.0, 4.0, 16.0), (60.0, 70.0, 74.0), (2, 2, 2))
 
@@ -141,76 +134,50 @@ def test_the_front():
 # --- seeds --------------------------------------------------------------------------------------
 
 
-def test_the_noise_is_welchs_interval():
-    # t(6) = 2.446912 at 97.5%, standard error sqrt(1/4 + 1/4)
-    assert noise_margin("top1", 1, 4, 1, 4) == pytest.approx(2.446912 * math.sqrt(0.5), rel=1e-6)
-    a, b = [70.1, 70.9, 71.3], [68.0, 68.2, 68.1, 68.6]
-    low, high = ttest_ind(a, b, equal_var=False).confidence_interval(0.95)
-    margin = noise_margin("top1", np.std(a, ddof=1), 3, np.std(b, ddof=1), 4)
-    assert margin == pytest.approx((high - low) / 2)
-    assert noise_margin("top1", 0, 3, 0, 3) == 0
-    assert math.isnan(noise_margin("top1", math.nan, 1, 1, 3))
-
-
-def test_coco_differences_under_the_floor_are_noise():
-    margins = [noise_margin("bbox_mAP", *x) for x in ((math.nan, 1, math.nan, 1), (0.01, 3, 0, 3))]
-    assert margins == [0.3, 0.3]
-    assert differs(np.array([38.5 - 38.2, 0.29, -0.31]), 0.3).tolist() == [True, False, True]
-    assert noise_margin("segm_mAP", 1, 4, 1, 4) > 0.3
-    said = [verdict(x, 0.3) for x in (0.4, -0.4, 0.1, math.nan)] + [verdict(2.0, math.nan)]
-    assert said == ["above", "below", "inside the noise", "", "single run"]
-
-
-def test_ranks_are_shared_inside_the_noise():
-    nan = math.nan
-    # margin of two arms of 4 runs, sd 1 with 12 degrees of freedom: 2.179 * sqrt(2 / 4) = 1.541
-    ones = np.ones(4)
-    assert ranks("top1", [70, 71.5, 68.5, 69.9], ones, 4 * ones).tolist() == [1, 1, 2, 2]
-    # variances 1 and 4 of 3 and 5 runs pool to 3 (6 degrees): 2.447 * sqrt(3 * 8 / 15) = 3.095
-    for gap, wanted in ((3.0, [1, 1]), (3.2, [1, 2])):
-        assert ranks("top1", [70, 70 - gap], [1, 2], [3, 5]).tolist() == wanted
-    # single runs of top-1 are not ranked, and keep no other from its rank
-    assert ranks("top1", [70, 99, 60], [1, nan, 1], [4, 1, 4])[[0, 2]].tolist() == [1, 2]
-    assert np.isnan(ranks("top1", [70, 99], [1, nan], [4, 1])[1])
-    # APs of single runs are, by the floor
-    aps = ranks("bbox_mAP", [40.0, 40.2, 39.8, nan], [nan] * 4, [1] * 4)
-    assert aps[:3].tolist() == [1, 1, 2] and np.isnan(aps[3])
-    # equal means of no spread
-    assert ranks("top1", [70, 70, 69], [0, 0, 0], [3, 3, 3]).tolist() == [1, 1, 2]
-
-
 ARM = pd.Series({"kind": "classification", "dataset": "D:d", "method": "rbdc", "config": "a.py",
                  "role": "run", "total_key": 1.0})  # fmt: skip
 
 
 def constant(curve: Curve) -> Fits:
-    return Fits(curve.flops, np.tile(curve.accuracy, (NUM_RESAMPLES, 1)), curve.num_runs)
+    return Fits(curve.flops, np.tile(curve.accuracy, (NUM_DRAWS, 1)), curve.num_runs)
 
 
-def test_the_interval_of_three_seeds_by_hand():
-    """All three draws are the same one with odds 1 in 27, over 2.5%: it reaches from end to end."""
-    means = resampled_means(ARM, np.array([67.5, 62.5, 65.0]))
-    assert len(means) == NUM_RESAMPLES and means.mean() == pytest.approx(65, abs=0.2)
-    got = saving_interval(constant(CURVE), means, 1.0)
-    # 62.5 costs scratch 1 * 4 ** 0.25, 67.5 4 ** 0.75
-    assert got == Interval(pytest.approx(1 - 4**-0.25), pytest.approx(1 - 4**-0.75))
-    same = saving_interval(constant(CURVE), resampled_means(ARM, np.full(3, 65.0)), 1.0)
+def test_drawn_means_are_students():
+    values = np.array([67.5, 62.5, 65.0])
+    drawn = drawn_means(ARM, values)
+    margin = t.isf(0.025, 2) * 2.5 / math.sqrt(3)  # 4.303 * 1.443
+    assert np.quantile(drawn, [0.025, 0.975]) == pytest.approx([65 - margin, 65 + margin], rel=1e-2)
+    assert drawn.mean() == pytest.approx(65)
+    assert (drawn_means(ARM, np.full(3, 65.0)) == 65).all()
+    assert np.isnan(drawn_means(ARM, np.array([65.0]))).all()
+
+
+def test_the_interval_of_a_saving_by_hand():
+    """Against a curve without noise its ends are those of the mean's interval, carried through."""
+    values = np.array([64.5, 65.0, 65.5])
+    margin = t.isf(0.025, 2) * 0.5 / math.sqrt(3)
+    got = saving_interval(constant(CURVE), drawn_means(ARM, values), 1.0)
+    # 60 costs scratch 1 and 70 costs 4: 65 -/+ margin lies between, in log FLOPs
+    low, high = (1 - 4 ** -((5 + x) / 10) for x in (-margin, margin))
+    assert (got.low, got.high) == pytest.approx((low, high), abs=2e-3)
+    same = saving_interval(constant(CURVE), drawn_means(ARM, np.full(3, 65.0)), 1.0)
     assert same == Interval(pytest.approx(0.5), pytest.approx(0.5))
 
 
-def test_intervals_are_open_where_resamples_leave_the_curve():
-    above = saving_interval(constant(CURVE), resampled_means(ARM, np.array([72.0, 75.0, 78.0])), 4)
-    assert above == Interval(pytest.approx(0.5), None)  # 72 costs scratch 8
-    below = saving_interval(constant(CURVE), resampled_means(ARM, np.array([55.0, 65.0, 65.0])), 1)
-    assert below == Interval(None, pytest.approx(0.5))
-    both = saving_interval(constant(CURVE), resampled_means(ARM, np.array([50.0, 65.0, 80.0])), 1)
+def test_intervals_are_open_where_draws_leave_the_curve():
+    above = saving_interval(constant(CURVE), drawn_means(ARM, np.array([73.0, 73.5, 74.0])), 4)
+    assert above.low == pytest.approx(1 - 4 / 4 ** (1 + (73.5 - 70 - 1.242) / 4), abs=2e-3)
+    assert above.high is None  # 73.5 + 1.242 is over 74
+    below = saving_interval(constant(CURVE), drawn_means(ARM, np.array([60.5, 61.0, 61.5])), 1)
+    assert below.low is None and below.high == pytest.approx(1 - 4**-0.2242, abs=2e-3)
+    both = saving_interval(constant(CURVE), drawn_means(ARM, np.array([50.0, 65.0, 80.0])), 1)
     assert both == Interval(None, None)
-    all_beyond = saving_interval(constant(CURVE), np.full(NUM_RESAMPLES, 80.0), 4)
+    all_beyond = saving_interval(constant(CURVE), np.full(NUM_DRAWS, 80.0), 4)
     assert all_beyond == Interval(pytest.approx(0.75), None)
 
 
-def test_resamples_hang_on_the_arm_alone():
+def test_draws_hang_on_the_arm_alone():
     values = np.array([70.0, 71.0, 73.0])
-    first, again = resampled_means(ARM, values), resampled_means(ARM, values[::-1])
-    other = resampled_means(ARM.replace("a.py", "b.py"), values)
+    first, again = drawn_means(ARM, values), drawn_means(ARM, values[::-1])
+    other = drawn_means(ARM.replace("a.py", "b.py"), values)
     assert first.tobytes() == again.tobytes() and first.tobytes() != other.tobytes()

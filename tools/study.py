@@ -3,6 +3,7 @@
 
 python tools/study.py classifiers    every method on digits at one total budget
 python tools/study.py detectors      Mask R-CNN on digit_scenes from four kinds of backbone
+python tools/study.py STUDY --power  which differences 2 to 10 seeds tell, by what has run
 """
 
 from __future__ import annotations
@@ -16,11 +17,12 @@ from pathlib import Path
 
 from rbdc_mm.data import make_digit_scenes, make_digits
 from rbdc_mm.report import aggregate
+from rbdc_mm.report.pilot import assumed_table, pilot_tables
 from rbdc_mm.studies.jobs import run_jobs
 from rbdc_mm.studies.study import classifier_jobs, detector_jobs
 
 
-def main() -> int:
+def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -33,11 +35,23 @@ def main() -> int:
         default=min(2, os.cpu_count() or 1),
         help="jobs at a time, a core each",
     )
-    args = parser.parse_args()
+    parser.add_argument(
+        "--power", action="store_true", help="run nothing: say which differences seeds tell"
+    )
+    parser.add_argument(
+        "--std", type=float, metavar="POINTS", help="for --power: over seeds, in place of a pilot's"
+    )
+    args = parser.parse_args(argv)
+    if args.std is not None and not args.power:
+        parser.error("--std is for --power")
     started = time.monotonic()
     root = Path(os.path.relpath(args.root or f"work_dirs/study_{args.study}"))  # as rows name runs
     out = Path(args.out or root / "results")
     try:
+        if args.power:
+            tables = pilot_tables(root) if args.std is None else [assumed_table(args.std)]
+            print("\n".join(table.to_markdown() for table in tables))
+            return 0
         print(make_digits())
         if args.study == "detectors":
             print(make_digit_scenes())

@@ -51,15 +51,21 @@ def report_tables(
     metrics = headlines(metric)
     top1, ap = metrics["classification"], metrics["detection"]
     made: list[tuple[pd.DataFrame, Callable[[pd.DataFrame], Table]]] = [
-        (classification_frame(arms, baseline), lambda f: classification_table(f, baseline)),
+        (
+            classification_frame(runs.rows, arms, baseline),
+            lambda f: classification_table(f, baseline),
+        ),
         (
             savings_frame(runs.rows, arms, top1, baseline),
             lambda f: savings_table(f, top1, baseline),
         ),
         (curves_frame(arms, top1, baseline), lambda f: curves_table(f, top1, baseline)),
         (family_frame(runs.rows, arms, runs.stages), family_table),
-        (detection_frame(arms), detection_table),
-        (downstream_frame(arms, baseline), lambda f: downstream_table(f, baseline)),
+        (detection_frame(runs.rows, arms), detection_table),
+        (
+            downstream_frame(runs.rows, arms, baseline),
+            lambda f: downstream_table(f, baseline),
+        ),
         (savings_frame(runs.rows, arms, ap, baseline), lambda f: savings_table(f, ap, baseline)),
         (curves_frame(arms, ap, baseline), lambda f: curves_table(f, ap, baseline)),
         (detection_full_frame(arms), detection_full_table),

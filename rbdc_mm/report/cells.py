@@ -16,11 +16,19 @@ FLOPS = (
     "FLOPs: forward and backward, 2 per multiply-add, without evaluation; every source model "
     "counts once; ≥: some source model's cost is unknown."
 )
-BEST = (
-    "Bold, rank 1: the most accurate of its data set and model, and all that the noise does not "
-    "tell from it (95% interval of the difference, standard deviation pooled over these arms"
-    "{floor}); –: not ranked, for single runs say nothing about noise."
+_BEST = (
+    "Bold, rank 1: the most accurate of its data set and model, and all that its noise does not "
+    "tell from it ({test}, 95% for all pairs at once{floor}); –: not ranked, being a single run, "
+    "which says nothing about noise, or alone."
 )
+_NO_RANKS = "Not ranked: single runs say nothing about noise."
+_OVER = (
+    "Over {over}: against the arm of nearest total FLOPs; in brackets: inside the noise ({test}, "
+    "95% for all at once{floor}){single}; could tell: the smallest difference that these seeds "
+    "tell with power 0.8."
+)
+_SINGLE = "; 1 run: a single run on either side, which says nothing about noise"
+_FLOOR = "; AP: 0.3 at least"
 
 
 def made_table(
@@ -103,3 +111,34 @@ def bounded(value: float, is_bound: bool, sign: str, form: str | Callable[[float
     """A number with a sign such as ≥ before it where it is a bound."""
     text = number(value, form) if isinstance(form, str) else form(value)
     return f"{sign} {text}" if is_bound and sign and text != "–" else text
+
+
+def best_note(tests: pd.Series, floor: bool = False) -> str:
+    """What bold and ranks mean; ``tests``: what they rest on, a row each."""
+    said = _distinct(tests)
+    return _BEST.format(test=said, floor=_FLOOR if floor else "") if said else _NO_RANKS
+
+
+def over_note(over: str, verdicts: pd.Series, tests: pd.Series, floor: bool = False) -> str:
+    """What differences from a baseline mean, empty without any; see ``against_baseline``."""
+    if not (verdicts != "").any():
+        return ""
+    single = _SINGLE if (verdicts == "single run").any() else ""
+    said = _distinct(tests) or "not known"
+    return _OVER.format(over=over, test=said, floor=_FLOOR if floor else "", single=single)
+
+
+def differences(frame: pd.DataFrame, name: str, num_decimals: int = 2) -> list[str]:
+    """Differences from a baseline in points, in brackets where they are inside the noise."""
+    cells = []
+    for _, row in frame.iterrows():
+        text = number(row[f"{name}_points"], f"{{:+.{num_decimals}f}}")
+        said = row[f"{name}_verdict"]
+        text = f"({text})" if said == "inside the noise" else text
+        text += " (1 run)" if said == "single run" else ""
+        cells.append("baseline" if row[f"{name}_is_control"] else text)
+    return cells
+
+
+def _distinct(words: pd.Series) -> str:
+    return " or ".join(sorted({word for word in words if word}))

@@ -11,9 +11,10 @@ import pandas as pd
 
 from rbdc_mm.report.cells import number
 from rbdc_mm.report.config_diff import config_beside, config_difference
+from rbdc_mm.report.pairs import compared
 from rbdc_mm.report.runs import HEADLINES, METRICS
 from rbdc_mm.report.sides import Side, sides_of_methods, sides_of_runs
-from rbdc_mm.report.stats import noise_margin, verdict
+from rbdc_mm.report.stats import verdict
 from rbdc_mm.report.table import Table
 from rbdc_mm.report.words import digits, flops_unit, metric_words, model_words, spread
 
@@ -99,31 +100,35 @@ def _what(a: Side, b: Side) -> Table:
 
 
 def _accuracy(a: Side, b: Side) -> Table:
-    rows = []
+    rows, tests = [], set()
     for metric in METRICS:
         last, best = ([x.rows[column] for x in (a, b)] for column in (metric, f"best_{metric}"))
         if all(values.isna().all() for values in (*last, *best)):
             continue
         means, bests = ([values.mean(skipna=False) for values in x] for x in (last, best))
         stds = [values.std(skipna=False) for values in last]
-        margin = noise_margin(metric, stds[0], len(a.rows), stds[1], len(b.rows))
-        said = verdict(means[1] - means[0], float(margin))
+        pair, difference = compared(metric, a.rows, b.rows), means[1] - means[0]
+        tests |= {pair.test} - {""}
+        said = verdict(metric, difference, pair.p)
         said = {"above": "B above A", "below": "B below A"}.get(said, said or "–")
+        ends = "–" if math.isnan(pair.low) else f"{_signed(pair.low)} to {_signed(pair.high)}"
         cells = [spread(mean, std) for mean, std in zip(means, stds, strict=True)]
-        rows.append(
-            [f"{metric_words(metric)}, last (%)", *cells, _signed(means[1] - means[0]), said]
-        )
+        more = [_signed(difference), ends, number(pair.told, "{:.2f}"), said]
+        rows.append([f"{metric_words(metric)}, last (%)", *cells, *more])
         cells = [spread(value, math.nan) for value in bests]
-        rows.append(
-            [f"{metric_words(metric)}, best (%)", *cells, _signed(bests[1] - bests[0]), "–"]
-        )
+        best_words = f"{metric_words(metric)}, best (%)"
+        rows.append([best_words, *cells, _signed(bests[1] - bests[0]), "–", "–", "–"])
     if not rows:
         return _no_table("Accuracy", "Neither has an evaluation with a metric that is known here.")
-    note = (
-        f"Runs: A {len(a.rows)}, B {len(b.rows)}; mean ± standard deviation. Noise: the two-sided "
-        "95% interval of Welch's t over the runs, of APs at least 0.3; not known from a single run."
+    noise = (
+        f"Interval: {' or '.join(sorted(tests))}; could tell: the smallest difference that these "
+        "runs tell with power 0.8. APs under 0.3 apart are inside the noise."
+        if tests
+        else "A single run says nothing about noise."
     )
-    head = ["", "A", "B", "B − A (points)", "against the noise"]
+    note = f"Runs: A {len(a.rows)}, B {len(b.rows)}; mean ± standard deviation. {noise}"
+    head = ["", "A", "B", "B − A (points)", "95% interval", "could tell (points)",
+            "against the noise"]  # fmt: skip
     return _table("Accuracy", head, rows, note)
 
 

@@ -21,12 +21,15 @@ from rbdc_mm.report.words import (
     flops_unit,
     method_words,
     metric_words,
+    one_run_words,
+    seeds_words,
 )
 
 _PANEL, _FOOT = (3.4, 2.7), 0.42  # inches
+_SEVERAL = "large: mean, bars: ± standard deviation over seeds; small, beside: single runs"
 _NOTE = (
-    "large: mean, bars: ± standard deviation over seeds; small, beside: single runs; dashed: no "
-    "pretraining.\nFLOPs: forward and backward, 2 per multiply-add, all source models included"
+    "{seeds}; dashed: no pretraining.\n"
+    "FLOPs: forward and backward, 2 per multiply-add, all source models included"
 )
 
 
@@ -48,6 +51,7 @@ def detection_figure(
     if targets.empty:
         return None
     targets = targets.assign(ap=targets[f"{metric}_mean"], ap_std=targets[f"{metric}_std"],
+                             runs_words=one_run_words(targets["n"]),
                              seeds_ap=seed_values(rows, targets, metric))  # fmt: skip
     panels = panels_of(targets, "detection")
     costs = COSTS["detection"]
@@ -62,7 +66,8 @@ def detection_figure(
             to_label.append((axes, _panel(axes, panel, cost, looks)))
         line[0].set_title(_title(panel.iloc[0]), loc="left", weight="bold")
         line[0].set_ylabel(f"{metric_words(metric)} (%)")
-    figure.text(0.5, 0.10 / size[1], _NOTE, size=6.5, color="#555555", ha="center", va="bottom")
+    note = _NOTE.format(seeds=seeds_words(targets["n"], _SEVERAL))
+    figure.text(0.5, 0.10 / size[1], note, size=6.5, color="#555555", ha="center", va="bottom")
     figure.draw_without_rendering()  # settles the layout, on which the labels' places depend
     figure.set_layout_engine("none")
     for axes, obstacles in to_label:
@@ -85,7 +90,8 @@ def _panel(axes: Axes, arms: pd.DataFrame, cost: str, looks: dict[str, tuple[str
     for n, arm in arms.iterrows():
         colour, marker = looks[arm["method"]]
         y, std = arm["ap"], arm["ap_std"]
-        name = method_words(arm["method"]) + (" (FLOPs ≥)" if arm["total_is_lower_bound"] else "")
+        name = method_words(arm["method"]) + arm["runs_words"]
+        name += " (FLOPs ≥)" if arm["total_is_lower_bound"] else ""
         if n not in known.index:
             axes.axhline(y, color=colour, lw=1.0, ls=(0, (4, 3)), zorder=2)
             lines.append([(low, y), (high, y)])

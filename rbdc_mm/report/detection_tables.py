@@ -5,14 +5,16 @@ from __future__ import annotations
 import pandas as pd
 
 from rbdc_mm.report.cells import (
-    BEST,
     FLOPS,
     MEANS,
+    best_note,
     bounded,
     counts,
+    differences,
     epochs,
     made_table,
     number,
+    over_note,
     spreads,
     totals,
     who,
@@ -23,8 +25,6 @@ from rbdc_mm.report.runs import COCO_NUMBERS
 from rbdc_mm.report.table import Table
 from rbdc_mm.report.words import digits, flops_unit, method_words, metric_words
 
-_COCO_FLOOR = "; AP: 0.3 at least, which alone judges single runs"
-
 
 def detection_table(frame: pd.DataFrame) -> Table:
     """APs of every detector; see ``detection_frame``."""
@@ -32,7 +32,7 @@ def detection_table(frame: pd.DataFrame) -> Table:
     columns |= {f"{metric_words(ap)} (%)": spreads(frame, ap, 1) for ap in APS}
     columns["n"] = counts(frame["n"])
     best = {f"{metric_words(ap)} (%)": frame[f"rank_{ap}"] == 1 for ap in GAINED}
-    note = f"{MEANS} {BEST.format(floor=_COCO_FLOOR)}"
+    note = f"{MEANS} {best_note(frame[f'rank_{GAINED[0]}_test'], floor=True)}"
     return made_table("detection", "Detection", columns, note, frame["config"], best)
 
 
@@ -40,6 +40,7 @@ def downstream_table(frame: pd.DataFrame, baseline: str = SCRATCH) -> Table:
     """APs against what pretraining and finetuning cost, gains; see ``downstream_frame``."""
     unit, factor = flops_unit(frame["total_pflops"])
     bounds = frame["total_is_lower_bound"]
+    methods = list(dict.fromkeys((RANDOM, baseline)))
     columns = who(frame) | {
         "epochs": epochs(frame),
         "box AP (%)": spreads(frame, "bbox_mAP", 1),
@@ -51,21 +52,21 @@ def downstream_table(frame: pd.DataFrame, baseline: str = SCRATCH) -> Table:
         f"finetuning ({unit})": [digits(factor * x) for x in frame["finetuning_pflops"]],
         f"total ({unit})": totals(frame, factor),
     }
-    for method in dict.fromkeys((RANDOM, baseline)):
+    for method in methods:
         for metric in GAINED:
-            words = f"{metric_words(metric)} over {method_words(method)} (points)"
             name = f"gain_over_{method}_{metric}"
+            words = f"{metric_words(metric)} over {method_words(method)}; could tell (points)"
+            told = [number(x, "{:.1f}") for x in frame[f"{name}_told_points"]]
             columns[words] = [
-                _gain(gain, verdict)
-                for gain, verdict in zip(
-                    frame[f"{name}_points"], frame[f"{name}_verdict"], strict=True
-                )
+                cell if tell == "–" else f"{cell}; {tell}"
+                for cell, tell in zip(differences(frame, name, 1), told, strict=True)
             ]
     columns["n"] = counts(frame["n"])
-    note = (
-        f"Gains: of the same data set, detector and epochs; in brackets: inside the noise (under "
-        f"0.3 AP, or Welch's 95% interval over seeds). {FLOPS}"
-    )
+    names = [f"gain_over_{method}_{metric}" for method in methods for metric in GAINED]
+    verdicts, tests = (pd.concat([frame[f"{name}_{x}"] for name in names])
+                       for x in ("verdict", "test"))  # fmt: skip
+    said = over_note(" or ".join(map(method_words, methods)), verdicts, tests, floor=True)
+    note = " ".join(part for part in (MEANS, said, FLOPS) if part)
     best = {f"{metric_words(ap)} (%)": frame[f"rank_{ap}"] == 1 for ap in GAINED}
     return made_table(
         "downstream", "Detection: AP against FLOPs", columns, note, frame["config"], best
@@ -87,8 +88,3 @@ def detection_full_table(frame: pd.DataFrame) -> Table:
     return made_table(
         "detection_full", "Detection: COCO's twelve numbers", columns, note, frame["config"]
     )
-
-
-def _gain(gain: float, verdict: str) -> str:
-    text = number(gain, "{:+.1f}")
-    return f"({text})" if verdict == "inside the noise" else text

@@ -18,6 +18,8 @@ from rbdc_mm.report.words import (
     family_of,
     method_words,
     model_words,
+    one_run_words,
+    seeds_words,
 )
 
 _ROW, _HEAD, _FOOT, _BETWEEN, _WIDTH = 0.24, 0.55, 0.85, 0.55, 6.4  # inches
@@ -40,6 +42,7 @@ def dot_figure(rows: pd.DataFrame, arms: pd.DataFrame, baseline: str = "scratch"
     targets = targets_of(arms, "classification")
     if targets.empty:
         return None
+    targets["runs_words"] = one_run_words(targets["n"])
     targets["seeds_top1"] = seed_values(rows, targets, "top1")
     panels = panels_of(targets, "classification")
     height = _FOOT + sum(_HEAD + _ROW * len(panel) for panel in panels)
@@ -60,8 +63,8 @@ def dot_figure(rows: pd.DataFrame, arms: pd.DataFrame, baseline: str = "scratch"
         figure.text(0.04 + 0.235 * n, 0.30 / height, f"◆ {_FAMILY_WORDS[family]}",
                     color=_FAMILIES[family], size=7)  # fmt: skip
     words = method_words(baseline)
-    note = ("◆ mean ± standard deviation over seeds, • single runs; dashed: the cheapest "
-            f"{words}. FLOPs: forward and backward, all source models")  # fmt: skip
+    seeds = seeds_words(targets["n"], "◆ mean ± standard deviation over seeds, • single runs")
+    note = f"{seeds}; dashed: the cheapest {words}; FLOPs: all source models"
     figure.text(0.04, 0.12 / height, note, size=6.5, color="#555555")
     return figure
 
@@ -99,6 +102,8 @@ def _names(arms: pd.DataFrame) -> list[str]:
     middle = [", ".join(filter(None, (name, epochs_words(epochs))))
               for name, epochs in zip(short, arms["epochs"], strict=True)]  # fmt: skip
     return [
-        a if short.count(a) == 1 else b if middle.count(b) == 1 else config_words(config)
-        for a, b, config in zip(short, middle, arms["config"], strict=True)
+        (a if short.count(a) == 1 else b if middle.count(b) == 1 else config_words(config)) + runs
+        for a, b, config, runs in zip(
+            short, middle, arms["config"], arms["runs_words"], strict=True
+        )
     ]

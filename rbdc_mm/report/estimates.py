@@ -15,7 +15,6 @@ import numpy as np
 
 from rbdc_mm.report.curves import EQUAL, Curve, Fits
 
-MIN_SEEDS = 3  # of an arm, and of each budget of the baseline, for an interval
 _BELOW, _BEYOND, _UNKNOWN = "below the curve", "beyond the curve", "cost not fully known"
 
 
@@ -100,14 +99,14 @@ def gain_at_equal_flops(
 
 
 def saving_interval(curves: Fits, accuracy_B: np.ndarray, flops: float) -> Interval:
-    """The percentile interval of B resampled savings at equal accuracy.
+    """The middle 95% of B drawn savings at equal accuracy.
 
-    Each resample is bounded as ``saving_at_equal_accuracy`` bounds it, so an end of the interval
-    that more than 2.5% of them leave beyond the curve, or below it, is open.
+    Each is bounded as ``saving_at_equal_accuracy`` bounds it, so an end of the interval that more
+    than 2.5% of them leave beyond the curve, or below it, is open.
 
     Args:
-        curves: the baseline's, resampled.
-        accuracy_B: resampled means of the method, in percent.
+        curves: the baseline's, of drawn means (see ``drawn_means``).
+        accuracy_B: drawn means of the method, in percent.
         flops: what the method cost, in the curves' unit.
     """
     needed_B, where_B = curves.flops_to_reach(accuracy_B)

@@ -19,7 +19,6 @@ from rbdc_mm.report.curves import (
     panel_of,
 )
 from rbdc_mm.report.estimates import (
-    MIN_SEEDS,
     Estimate,
     Interval,
     gain_at_equal_flops,
@@ -28,7 +27,8 @@ from rbdc_mm.report.estimates import (
     saving_interval,
 )
 from rbdc_mm.report.runs import COCO_NUMBERS
-from rbdc_mm.report.stats import noise_margin, ranks, resampled_means, seed_values, verdict
+from rbdc_mm.report.stats import drawn_means, mean_interval, seed_values
+from rbdc_mm.report.verdicts import against_baseline, ranks_of
 
 RANDOM = "random"
 APS = ("bbox_mAP", "bbox_mAP_50", "segm_mAP", "segm_mAP_50")
@@ -38,9 +38,12 @@ WHO = ["dataset", "architecture", "params_m", "gmacs_per_sample", "num_classes",
 _WHOLE_COSTS = ["total_pflops", "total_is_lower_bound"]
 
 
-def classification_frame(arms: pd.DataFrame, baseline: str = SCRATCH) -> pd.DataFrame:
+def classification_frame(
+    rows: pd.DataFrame, arms: pd.DataFrame, baseline: str = SCRATCH
+) -> pd.DataFrame:
     """One row per classification target: top-1, its rank in its panel, the three totals.
 
+    ``over_*``: against the baseline at about equal total FLOPs, see ``against_baseline``.
     ``percent_of_longest_baseline``: total FLOPs against the baseline's dearest arm of the same data
     set and architecture. NaN where there is none.
     """
@@ -51,37 +54,40 @@ def classification_frame(arms: pd.DataFrame, baseline: str = SCRATCH) -> pd.Data
     longest = longest.groupby([targets[c] for c in PANEL], dropna=False).transform("max")
     frame = _accuracies(targets, ["top1"])
     frame["best_top1_mean_percent"] = targets["best_top1_mean"]
-    frame["rank"] = _ranks(targets, "top1")
+    frame[["rank", "rank_test"]] = ranks_of(rows, targets, "top1")
+    over = against_baseline(rows, targets, "top1", is_baseline(targets, baseline))
+    frame = frame.join(_named(over, f"over_{baseline}"))
     frame[["own_pflops", "with_teachers_pflops"]] = targets[["own_pflops", "with_teachers_pflops"]]
     frame[_WHOLE_COSTS] = targets[_WHOLE_COSTS]
     frame["percent_of_longest_baseline"] = 100 * targets["total_pflops"] / longest
     return frame.assign(wall_s=targets["wall_s"])
 
 
-def detection_frame(arms: pd.DataFrame) -> pd.DataFrame:
+def detection_frame(rows: pd.DataFrame, arms: pd.DataFrame) -> pd.DataFrame:
     """One row per detector: APs, ranks in its panel, FLOPs of pretraining and finetuning."""
     targets = targets_of(arms, "detection")
     if targets.empty:
         return targets
-    return _detectors(targets, APS).assign(wall_s=targets["wall_s"])
+    return _detectors(rows, targets, APS).assign(wall_s=targets["wall_s"])
 
 
-def downstream_frame(arms: pd.DataFrame, baseline: str = SCRATCH) -> pd.DataFrame:
+def downstream_frame(
+    rows: pd.DataFrame, arms: pd.DataFrame, baseline: str = SCRATCH
+) -> pd.DataFrame:
     """One row per detector: box and mask AP, what they cost, and gains.
 
     Gains are in AP, over the arm whose backbone was never trained (``'random'``) and over the
-    baseline's (the dearest of them), of the same data set, detector and epochs; with what the noise
-    says about each (see ``stats.verdict``). NaN where there is no such arm.
+    baseline's, of the same data set, detector and epochs; see ``against_baseline``. NaN where
+    there is no such arm.
     """
     targets = targets_of(arms, "detection")
     if targets.empty:
         return targets
-    frame = _detectors(targets, GAINED)
+    frame = _detectors(rows, targets, GAINED)
     for method in dict.fromkeys((RANDOM, baseline)):
         for metric in GAINED:
-            gains, verdicts = _gains_over(targets, method, metric)
-            frame[f"gain_over_{method}_{metric}_points"] = gains
-            frame[f"gain_over_{method}_{metric}_verdict"] = verdicts
+            gains = against_baseline(rows, targets, metric, targets["method"] == method)
+            frame = frame.join(_named(gains, f"gain_over_{method}_{metric}"))
     return frame
 
 
@@ -131,7 +137,7 @@ def savings_frame(
         return targets
     frame = _accuracies(targets, [metric])
     values = seed_values(rows, targets, metric)
-    means = [resampled_means(arm, values[n]) for n, arm in targets.iterrows()]
+    means = [drawn_means(arm, values[n]) for n, arm in targets.iterrows()]
     is_base = is_baseline(targets, baseline)
     for cost in COSTS[kind]:
         savings: list[dict] = [{} for _ in range(len(targets))]
@@ -179,20 +185,20 @@ def curves_frame(arms: pd.DataFrame, metric: str = "top1", baseline: str = SCRAT
 
 
 class _Baseline:
-    """The baseline's curve of one panel by one cost, and its resamples."""
+    """The baseline's curve of one panel by one cost, and curves drawn as its seeds allow."""
 
     def __init__(self, arms: pd.DataFrame, cost: str, metric: str, means: list[np.ndarray]) -> None:
         self.cost, self.metric = cost, metric
         self.curve = curve_of(arms, cost, metric)
-        if self.curve is None or min(self.curve.num_runs) < MIN_SEEDS:
-            return
+        self.drawn: Fits | None = None
         points = []
         for group in budgets(arms, cost, metric):
             parts = [group.at[n, "n"] * means[n] for n in group.index]
             points.append(sum(parts) / group["n"].sum())
-        self.resampled = Fits(self.curve.flops, np.stack(points, 1), self.curve.num_runs)
+        if points and not np.isnan(points).any():  # of a single run nothing can be drawn
+            self.drawn = Fits(self.curve.flops, np.stack(points, 1), self.curve.num_runs)
 
-    def numbers(self, arm: pd.Series, resampled: np.ndarray) -> dict[str, object]:
+    def numbers(self, arm: pd.Series, drawn: np.ndarray) -> dict[str, object]:
         """An arm's columns of ``savings_frame``, with ``*`` for the cost."""
         flops, accuracy = arm[f"{self.cost}_pflops"], arm[f"{self.metric}_mean"]
         unknown = self.cost in ("total", "pretraining") and arm["total_is_lower_bound"]
@@ -201,10 +207,11 @@ class _Baseline:
         gain = gain_at_equal_flops(self.curve, accuracy, flops, **how)
         if self.curve is None or not flops > 0:
             interval = Interval(note="no baseline" if self.curve is None else "costs nothing")
-        elif min(arm["n"], *self.curve.num_runs) < MIN_SEEDS:
-            interval = Interval(note=f"fewer than {MIN_SEEDS} seeds")
+        elif arm["n"] == 1 or self.drawn is None:
+            whose = "" if arm["n"] == 1 else " of the baseline"
+            interval = Interval(note=f"single run{whose}")
         else:
-            interval = saving_interval(self.resampled, resampled, flops)
+            interval = saving_interval(self.drawn, drawn, flops)
             if unknown:  # it cost more than is known
                 interval = Interval(None, interval.high)
         return _numbers(saving, interval, gain)
@@ -235,31 +242,32 @@ def _times(factor: float, value: float | None) -> float:
 
 
 def _accuracies(targets: pd.DataFrame, metrics: list[str] | tuple[str, ...]) -> pd.DataFrame:
-    columns = [f"{metric}_{what}" for metric in metrics for what in ("mean", "std")]
-    names = {column: f"{column}_percent" for column in columns}
-    return targets[[*WHO, *columns]].rename(columns=names)
+    frame = targets[WHO].copy()
+    for metric in metrics:
+        mean, std = targets[f"{metric}_mean"], targets[f"{metric}_std"]
+        low, high = mean_interval(mean, std, targets["n"])
+        for what, values in (("mean", mean), ("std", std), ("low", low), ("high", high)):
+            frame[f"{metric}_{what}_percent"] = values
+    return frame
 
 
-def _detectors(targets: pd.DataFrame, metrics: tuple[str, ...]) -> pd.DataFrame:
+def _named(comparison: pd.DataFrame, name: str) -> pd.DataFrame:
+    """The columns of ``against_baseline`` with what they are of, and their unit."""
+    points = dict.fromkeys(("low", "high", "told"), "_points")
+    names = {column: f"{name}_{column}{points.get(column, '')}" for column in comparison}
+    comparison = comparison.assign(p=comparison["p"].round(3))  # integrated by random points
+    return comparison.rename(columns=names | {"difference": f"{name}_points"})
+
+
+def _detectors(rows: pd.DataFrame, targets: pd.DataFrame, metrics: tuple[str, ...]) -> pd.DataFrame:
     frame = _accuracies(targets, metrics)
     for metric in GAINED:
-        frame[f"rank_{metric}"] = _ranks(targets, metric)
+        names = [f"rank_{metric}", f"rank_{metric}_test"]
+        frame[names] = ranks_of(rows, targets, metric)
     frame["pretraining_pflops"] = targets["pretraining_pflops"]
     frame["finetuning_pflops"] = targets["with_teachers_pflops"]
     frame[_WHOLE_COSTS] = targets[_WHOLE_COSTS]
     return frame
-
-
-def _ranks(targets: pd.DataFrame, metric: str) -> pd.Series:
-    """Ranks within each panel; one alone there has none."""
-    found = pd.Series(np.nan, index=targets.index)
-    for _, panel in targets.groupby(panel_of(kind_of(metric)), dropna=False):
-        if len(panel) == 1:
-            continue
-        found[panel.index] = ranks(
-            metric, panel[f"{metric}_mean"], panel[f"{metric}_std"], panel["n"]
-        )
-    return found
 
 
 def _fronts(targets: pd.DataFrame, cost: str, metric: str) -> pd.Series:
@@ -272,20 +280,3 @@ def _fronts(targets: pd.DataFrame, cost: str, metric: str) -> pd.Series:
         accuracies = here[f"{metric}_mean"].to_numpy(float)
         found[here.index] = on_front(costs[here.index].to_numpy(float), accuracies)
     return found
-
-
-def _gains_over(targets: pd.DataFrame, method: str, metric: str) -> tuple[pd.Series, pd.Series]:
-    gains = pd.Series(np.nan, index=targets.index)
-    verdicts = pd.Series("", index=targets.index)
-    for _, panel in targets.groupby(panel_of("detection"), dropna=False):
-        base = panel[(panel["method"] == method) & panel[f"{metric}_mean"].notna()]
-        if base.empty:
-            continue
-        base = base.loc[base["pretraining_pflops"].idxmax()]
-        others = panel.drop(base.name)
-        gains[others.index] = others[f"{metric}_mean"] - base[f"{metric}_mean"]
-        margin = noise_margin(
-            metric, others[f"{metric}_std"], others["n"], base[f"{metric}_std"], base["n"]
-        )
-        verdicts[others.index] = list(map(verdict, gains[others.index], margin))
-    return gains, verdicts

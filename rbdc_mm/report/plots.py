@@ -23,19 +23,19 @@ from rbdc_mm.report.words import (
     flops_unit,
     method_words,
     model_words,
+    one_run_words,
+    seeds_words,
 )
 
 _PANEL, _COLUMNS = (3.6, 3.0), 3  # inches
 _FOOT = 0.42
+_SEVERAL = "large: mean, bars: ± standard deviation over seeds; small, beside: single runs"
 _NOTE = (
-    "large: mean, bars: ± standard deviation over seeds; small, beside: single runs; "
-    "hollow: the target's own training alone,\ndotted: what its source models add. "
+    "{seeds};\nhollow: the target alone, dotted: its source models. "
     "FLOPs: forward and backward, 2 per multiply-add"
 )
-_NOTE_CROWDED = (
-    "means over seeds; their spread is in the plot of top-1 alone.\n"
-    "FLOPs: forward and backward, 2 per multiply-add"
-)
+_SEVERAL_CROWDED = "means over seeds; their spread is in the plot of top-1 alone"
+_NOTE_CROWDED = "{seeds}.\nFLOPs: forward and backward, 2 per multiply-add"
 _CROWD, _COLUMN = 8, 2.2  # arms that find room for labels beside them; inches for a column of them
 _Point = tuple[float, float]
 
@@ -54,6 +54,7 @@ def accuracy_figure(
     if targets.empty:
         return None
     targets["is_baseline"] = is_baseline(targets, baseline)
+    targets["runs_words"] = one_run_words(targets["n"])
     for column in ("top1", "total_pflops"):
         targets[f"seeds_{column}"] = seed_values(rows, targets, column)
     panels = panels_of(targets, "classification")
@@ -75,7 +76,8 @@ def accuracy_figure(
         to_label.append((axes, _panel(axes, arms_here, looks, plain=crowded)))
     for axes in grid[len(panels) :]:
         axes.remove()
-    note = _NOTE_CROWDED if crowded else _NOTE
+    several, note = (_SEVERAL_CROWDED, _NOTE_CROWDED) if crowded else (_SEVERAL, _NOTE)
+    note = note.format(seeds=seeds_words(targets["n"], several))
     figure.text(0.5, 0.10 / size[1], note, size=6.5, color="#555555", ha="center", va="bottom")
     figure.draw_without_rendering()  # settles the layout, on which the labels' places depend
     figure.set_layout_engine("none")
@@ -119,7 +121,8 @@ def _panel(
             axes.plot(own, y, marker, ms=5.5, mfc="white", mec=colour, mew=1.0, zorder=4)
             marks.append((own, y))
             lines.append([(own, y), (x, y)])
-        name = f"{names[n]} (FLOPs ≥)" if arm["total_is_lower_bound"] else names[n]
+        bound = " (FLOPs ≥)" if arm["total_is_lower_bound"] else ""
+        name = f"{names[n]}{arm['runs_words']}{bound}"
         labels.append(Label(x, y, name, colour))
     _dress(axes, arms, unit, [x for x, _ in marks], [y for _, y in chain(marks, beside, *lines)])
     labels.sort(key=lambda label: label.colour != SCRATCH)  # the baseline's places come first

@@ -5,14 +5,16 @@ from __future__ import annotations
 import pandas as pd
 
 from rbdc_mm.report.cells import (
-    BEST,
     FLOPS,
     MEANS,
+    best_note,
     bounded,
     counts,
+    differences,
     epochs,
     made_table,
     number,
+    over_note,
     spreads,
     totals,
     who,
@@ -39,8 +41,9 @@ _SAVING = (
     "same data set and model, in log FLOPs, never beyond them: ≥ saving: more accurate than the "
     "best of them (beyond the curve), held against that; below the curve: less accurate than the "
     "worst; ≥ or ≤ gain: cheaper than the cheapest or dearer than the dearest, held against that; "
-    "≤ saving: the cost is not fully known. Interval: bootstrap over seeds, with three or more of "
-    "the method and of each point; ≥, ≤: its other end lies beyond the curve. Front: no other mean "
+    "≤ saving: the cost is not fully known. Interval: every mean, of the method and of each point, "
+    "as Student's t has it, carried through the curve; ≥, ≤: its other end lies beyond the curve. "
+    "Front: no other mean "
     "of the data set is as good for less."
 )
 
@@ -48,16 +51,19 @@ _SAVING = (
 def classification_table(frame: pd.DataFrame, baseline: str = SCRATCH) -> Table:
     """Accuracy and the three totals; see ``classification_frame``."""
     unit, factor = flops_unit(frame["total_pflops"])
+    words, over = method_words(baseline), f"over_{baseline}"
     columns = who(frame) | {
         "epochs": epochs(frame),
         "top-1 (%)": spreads(frame, "top1"),
         "rank": [number(rank, "{:.0f}") for rank in frame["rank"]],
+        f"over {words} (points)": differences(frame, over),
+        "could tell (points)": [number(x, "{:.2f}") for x in frame[f"{over}_told_points"]],
         f"(a) target alone ({unit})": [digits(factor * x) for x in frame["own_pflops"]],
         f"(b) + teachers, operator ({unit})": [
             digits(factor * x) for x in frame["with_teachers_pflops"]
         ],
         f"(c) + source models ({unit})": totals(frame, factor),
-        f"(c) (% of longest {method_words(baseline)})": [
+        f"(c) (% of longest {words})": [
             bounded(percent, bound, "≥", "{:.1f}")
             for percent, bound in zip(
                 frame["percent_of_longest_baseline"], frame["total_is_lower_bound"], strict=True
@@ -65,7 +71,9 @@ def classification_table(frame: pd.DataFrame, baseline: str = SCRATCH) -> Table:
         ],
         "n": counts(frame["n"]),
     }
-    note = f"{MEANS} {BEST.format(floor='')} {FLOPS}"
+    said = over_note(words, frame[f"{over}_verdict"], frame[f"{over}_test"])
+    parts = [MEANS, best_note(frame["rank_test"]), said, FLOPS]
+    note = " ".join(part for part in parts if part)
     best = {"top-1 (%)": frame["rank"] == 1}
     return made_table("classification", "Classification", columns, note, frame["config"], best)
 

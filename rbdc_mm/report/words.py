@@ -102,3 +102,17 @@ def epochs_words(epochs: float) -> str:
     if not math.isfinite(epochs):
         return ""
     return f"{epochs:.0f} epoch" + ("" if epochs == 1 else "s")
+
+
+def seeds_words(nums: Iterable[int], several: str) -> str:
+    """What a plot says of its runs: ``several``, and what it shows of arms with a single one."""
+    nums = list(nums)
+    if all(n == 1 for n in nums):
+        return "single runs, without bars: nothing here is ranked"
+    return several + ("; 1 run: without a bar, not ranked" if 1 in nums else "")
+
+
+def one_run_words(nums: Iterable[int]) -> list[str]:
+    """What follows the names of arms with a single run, where others beside them have more."""
+    nums = list(nums)
+    return [", 1 run" if n == 1 and max(nums) > 1 else "" for n in nums]
