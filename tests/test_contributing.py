@@ -12,6 +12,7 @@ from mmengine import Config
 
 from conftest import ROOT
 from helpers import build_classifier, load_tool, randomise
+from rbdc_mm import names
 from rbdc_mm.arch import ARCHS, resolve
 from rbdc_mm.checkpoint.arch_of import arch_of, model_with_arch
 from rbdc_mm.checkpoint.classifiers import logits
@@ -20,6 +21,7 @@ from rbdc_mm.data import check_dataset_cfg
 from rbdc_mm.growth import OPERATORS, coupled_arch
 from rbdc_mm.protocol.catalog import PROTOCOLS
 from rbdc_mm.protocol.run import run_protocol
+from rbdc_mm.report import collect
 from tiny_runs import record, tiny_config
 
 BLOCKS = re.findall(
@@ -124,6 +126,43 @@ def test_a_protocol_from_outside_trains(examples, digits, tmp_path):
     assert record(tmp_path / "work" / "target")["finished"]
     ledger = record(tmp_path / "work" / "target")["ledger"]
     assert len(ledger["entries"]) > 2  # half and its growth are charged
+
+
+def test_a_family_from_outside_goes_through_rbdc_to_its_row(examples, digits, tmp_path):
+    """2 -> 1 on digits: trained, coupled, trained on, charged, and called by its name in tables."""
+    cfg = tiny_config(digits, tmp_path / "work", twin="resnet18")
+    model = mixer(16, 2, 12, 32)
+    cfg.model = model | dict(data_preprocessor=cfg.model.get("data_preprocessor"))
+    cfg.method, cfg.runner_type = "rbdc", "rbdc_mm.ProtocolRunner"
+    policy = dict(type="epochs", epochs=(1, 1))
+    cfg.protocol = dict(type="RBDC", depth=1, branching=2, policy=policy)
+    run_protocol(cfg)
+    rows = collect([tmp_path / "work"]).rows
+    target = rows[rows["role"] == "target"].iloc[0]
+    assert target["architecture"] == "Mixer 16x2"
+    assert set(rows[rows["role"] == "leaf"]["architecture"]) == {"Mixer 8x2"}
+    assert target["total_pflops"] > target["own_pflops"] > 0
+
+
+def test_an_entry_point_is_loaded_when_a_name_is_unknown(monkeypatch):
+    """And its module may register that name."""
+    catalog = names.Catalog("thing")
+    loads = []
+
+    class EntryPoint:
+        def load(self):
+            loads.append(True)
+            catalog.register("theirs")("a thing")
+
+    names.load_plugins.cache_clear()
+    monkeypatch.setattr(
+        names, "entry_points", lambda group: [EntryPoint()] * (group == names.PLUGINS)
+    )
+    assert catalog["theirs"] == "a thing"
+    with pytest.raises(ValueError, match="unknown thing 'nobodys': the known ones are 'theirs'"):
+        catalog["nobodys"]
+    assert loads == [True]  # once
+    names.load_plugins.cache_clear()
 
 
 def test_a_data_set_from_outside(examples, tmp_path):
