@@ -1,1 +1,1 @@
-"""Checkpoint files: read, recognised, converted, grown and written, with what configs say of them."""
+"""Checkpoint files: read, recognised, converted, grown, written; what configs say of them."""

@@ -81,24 +81,7 @@ def couple(
     Exactness: with BatchNorm alone (ResNet), or with ``norm='block'``, the mean of the parents'
     logits to float rounding in evaluation mode; with LayerNorm only approximately.
     """
-    if mode not in ("paper", "corrected"):
-        raise ValueError(f"unknown mode {mode!r}: the known ones are 'paper', 'corrected'")
-    calibrate = norm_scales is not None
-    if mode == "paper" and (center or calibrate):
-        raise ValueError(
-            "mode='paper' couples plainly, without center or calibrate: "
-            "for these corrections say mode='corrected'"
-        )
-    if (center or calibrate) and not layer_norms(parents[0]):
-        raise ValueError(
-            "center and calibrate correct what LayerNorm does across parents: "
-            f"{type(parents[0]).__name__} has none and couples exactly without them"
-        )
-    if calibrate and norm == "block":
-        raise ValueError(
-            "calibrate corrects LayerNorm over all channels: with norm='block' the coupling is "
-            "exact and calibrating would only spoil it"
-        )
+    _check_corrections(parents[0], mode, norm, center, norm_scales is not None)
     if center is None:
         center = mode == "corrected" and bool(mean_free_spaces(parents[0]))
     parts, offsets = [], dict.fromkeys(target.spaces(), 0)
@@ -113,6 +96,28 @@ def couple(
             write["classes"] = Map(classes.target, classes.source, 1 / len(parents))
         parts.append(Part(ParentMaps(write, maps), number))
     return Growth(tuple(parts), center=center, norm_scales=tuple(norm_scales or ()))
+
+
+def _check_corrections(
+    parent: Arch, mode: Mode, norm: Norm, center: bool | None, calibrate: bool
+) -> None:
+    if mode not in ("paper", "corrected"):
+        raise ValueError(f"unknown mode {mode!r}: the known ones are 'paper', 'corrected'")
+    if mode == "paper" and (center or calibrate):
+        raise ValueError(
+            "mode='paper' couples plainly, without center or calibrate: "
+            "for these corrections say mode='corrected'"
+        )
+    if (center or calibrate) and not layer_norms(parent):
+        raise ValueError(
+            "center and calibrate correct what LayerNorm does across parents: "
+            f"{type(parent).__name__} has none and couples exactly without them"
+        )
+    if calibrate and norm == "block":
+        raise ValueError(
+            "calibrate corrects LayerNorm over all channels: with norm='block' the coupling is "
+            "exact and calibrating would only spoil it"
+        )
 
 
 def layer_norms(arch: Arch) -> list[str]:
