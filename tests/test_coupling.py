@@ -324,6 +324,6 @@ def test_pyramids_couple_as_exactly_as_declared(model):
     models = [model(), model()]
     arches, parents, x = [arch_of(m) for m in models], make_parents(models), images(64)
     said = couple.exactness(coupled_arch(arches, "ab"), arches, ["a", "b"])
-    assert "LayerNorm takes mean and variance over blocks of" in str(said)
+    assert "LayerNorm takes mean and variance over channels" in str(said)
     wanted = torch.stack([logits(parent, x) for parent in parents]).mean(0)
     assert 1e-6 < relative_gap(logits(coupled_model(models, parents), x), wanted) < 0.5

@@ -58,7 +58,7 @@ def test_grow_from_the_command_line(zoo, tmp_path):
     assert lines[-5] == f"parent  {first} (raw weights): {widths}"
     assert lines[-4] == f"parent  {second} (raw weights): {widths}"
     assert lines[-3] == f"couple  {out}: embed_dims=32, num_heads=4, feedforward_channels=64"
-    assert lines[-2].startswith("not exact: LayerNorm takes mean and variance over blocks of (32,)")
+    assert lines[-2].startswith("not exact: LayerNorm takes mean and variance over channels")
     assert lines[-1].startswith("took ")
     assert read_checkpoint(out).arch.embed_dims == 32
 

@@ -19,6 +19,8 @@ from rbdc_mm.growth.fit import EPS
 from rbdc_mm.growth.growth import Growth, Mixture, Noise, Part, ZeroSum
 from rbdc_mm.growth.maps import Dense, Map
 
+_MOST_SHOWN = 3
+
 
 @dataclass(frozen=True)
 class Exactness:
@@ -40,7 +42,9 @@ class Exactness:
     def __str__(self) -> str:
         if self.exact:
             return "exact: logits equal the reference to float rounding"
-        return "not exact: " + "; ".join(self.reasons)
+        more = len(self.reasons) - _MOST_SHOWN
+        shown = [*self.reasons[:_MOST_SHOWN], *([f"and {more} more"] if more > 0 else [])]
+        return f"not exact: {'; '.join(shown)}"
 
 
 def judge(growth: Growth, target: Arch, parents: Sequence[Arch]) -> Exactness:
@@ -234,9 +238,10 @@ def _layer_norm_reasons(
         counts = units.unique(return_counts=True)[1]
         one_piece = len(pieces.unique()) == 1 and int(pieces[0]) >= 0
         if not one_piece or len(counts) != lengths[int(pieces[0])] or len(counts.unique()) > 1:
+            over = f"blocks of {rule.blocks} channels" if rule.blocks else "channels"
             return [
-                f"LayerNorm takes mean and variance over blocks of {tuple(whole)} channels, which "
-                "are not even copies of what the parents normalise"
+                f"LayerNorm takes mean and variance over {over} that are not even copies of what "
+                "the parents normalise"
             ]
     return []
 
