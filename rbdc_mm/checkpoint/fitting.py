@@ -17,10 +17,6 @@ from rbdc_mm.checkpoint.saying import say_once
 from rbdc_mm.checkpoint.wrappers import unwrapped
 
 BACKBONE = "backbone."
-# Of all families: a position embedding is resized to the image, norms behind the last layer may be
-# unused, and those of a detector's other maps are its own.
-FREE = frozenset(name for family in ARCHS.values() for name in family.free_tensors)
-ADDED = frozenset(name for family in ARCHS.values() for name in family.added_tensors)
 
 Shapes = Mapping[str, Sequence[int]]
 State = Mapping[str, Tensor]
@@ -81,12 +77,22 @@ def weights_for(wanted: Shapes, state: State, prefix: str | None, where: str) ->
 def fits(wanted: Shapes, given: State) -> bool:
     """Whether ``given`` has every tensor that is wanted, in its shape."""
     return all(
-        key in FREE
-        or (key in ADDED and key not in given)
+        is_free(key)
+        or (is_added(key) and key not in given)
         or (key in given and tuple(given[key].shape) == tuple(shape))
         for key, shape in wanted.items()
         if not key.endswith("num_batches_tracked")  # old files do not count
     )
+
+
+def is_free(key: str) -> bool:
+    """Whether a backbone's tensor may differ: positions are resized, last norms may be unused."""
+    return any(key in family.free_tensors for family in ARCHS.values())
+
+
+def is_added(key: str) -> bool:
+    """Whether a tensor is a detector's own, as the norms of its other maps are."""
+    return any(key in family.added_tensors for family in ARCHS.values())
 
 
 def under(prefix: str | None, state: State) -> dict[str, Tensor]:

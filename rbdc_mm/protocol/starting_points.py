@@ -13,11 +13,11 @@ from torch import Tensor, nn
 
 from rbdc_mm.checkpoint.files import config_in, load_file, read_checkpoint
 from rbdc_mm.checkpoint.fitting import (
-    ADDED,
     BACKBONE,
-    FREE,
     Shapes,
     State,
+    is_added,
+    is_free,
     under,
     weights_for,
 )
@@ -95,11 +95,11 @@ def _wrong_tensors(wanted: Shapes, given: State, strict: bool) -> list[str]:
     wrong = [
         f"{k}: got {tuple(given[k].shape) if k in given else 'nothing'}, wanted {tuple(shape)}"
         for k, shape in wanted.items()
-        if (k not in given and k not in ADDED and not k.endswith("num_batches_tracked"))
-        or (k in given and given[k].shape != shape and k not in FREE)
+        if (k not in given and not is_added(k) and not k.endswith("num_batches_tracked"))
+        or (k in given and given[k].shape != shape and not is_free(k))
     ]
     if strict:
-        wrong += [f"{k}: not in the model" for k in given if k not in wanted and k not in FREE]
+        wrong += [f"{k}: not in the model" for k in given if k not in wanted and not is_free(k)]
     pos = "pos_embed"
     if pos in wanted and pos in given and given[pos].shape[-1] != wanted[pos][-1]:
         wrong.append(f"{pos}: got width {given[pos].shape[-1]}, wanted {wanted[pos][-1]}")
