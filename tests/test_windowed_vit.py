@@ -434,4 +434,5 @@ def test_benchmark_measures_and_counts():
     args.device, args.amp = "cpu", False
     assert bench.gflops(args, "windowed") < bench.gflops(args, "global")
     assert set(bench.seconds(args)) == set(bench.VARIANTS)
-    assert bench.added_mib(args, "windowed") >= 0  # 0 where this process held more before
+    # about 0 where this process held more before: the kernel counts resident pages in batches
+    assert bench.added_mib(args, "windowed") > -1
