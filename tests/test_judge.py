@@ -20,7 +20,6 @@ from rbdc_mm.growth.exactness import judge
 from rbdc_mm.growth.maps import Map, ParentMaps, leading
 
 WIDE, DEEP = vit(embed_dims=32, num_heads=4), vit(num_layers=4)
-DEEP_RESNET = resnet(depth=34)
 
 
 def with_maps(growth: Growth, space: str, write=None, read=None) -> Growth:
@@ -72,10 +71,6 @@ def lemon_mean(target, source):
     return with_maps(growth, "stem", mean, unmixed)
 
 
-RESNET_ORDER = tuple(
-    (0, *reversed(range(1, n)), *[1] * (m - n))
-    for n, m in zip((2, 2, 2, 2), (3, 4, 6, 3), strict=True)
-)
 WRONG = {
     "heads of scrambled channels": (
         vit(), WIDE, lambda s, t: with_maps(plain(s, t), "heads", scrambled, scrambled),
@@ -120,6 +115,12 @@ WRONG = {
         lambda s, t: with_maps(
             plain(s, t), "image", None, lambda m: Map(m.target, m.source.flip(0))
         ), "units of image, which does not grow",
+    ),
+    "a mean under a norm that follows a norm": (
+        vit(out_type="avg_featmap"), vit(embed_dims=40, num_heads=5, out_type="avg_featmap"),
+        lambda s, t: lemon(
+            arch_of(vit(embed_dims=40, num_heads=5)), arch_of(vit())
+        ), "a LayerNorm follows another",
     ),
     "a fill that is read": (
         resnet(), resnet(6),

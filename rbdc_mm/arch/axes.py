@@ -81,6 +81,7 @@ class Rule:
         over: of a ``norm``: whether it normalises each position over the channels of its space
             (``layer``) or each channel over the batch; None where nobody said.
         blocks: of a ``norm`` over a layer: widths that it normalises each on its own; empty: all.
+        again: of a ``norm`` over a layer: whether it reads what such a norm put out, not the space.
     """
 
     axes: tuple[Axis, ...]
@@ -89,6 +90,7 @@ class Rule:
     closes: bool = False
     over: Over | None = None
     blocks: tuple[int, ...] = ()
+    again: bool = False
 
 
 def out(space: str, pack: int = 1, *, interleaved: bool = False) -> Axis:
@@ -122,10 +124,11 @@ def norm(
     *,
     blocks: tuple[int, ...] = (),
     closes: bool = False,
+    again: bool = False,
 ) -> Rule:
     """Gain or bias of a normalisation of ``space``; see ``Rule`` for what it is ``over``."""
     axis = out(space) if isinstance(space, str) else space
-    return Rule((axis,), "norm", closes=closes, over=over, blocks=blocks)
+    return Rule((axis,), "norm", closes=closes, over=over, blocks=blocks, again=again)
 
 
 def constant(*axes: Axis) -> Rule:

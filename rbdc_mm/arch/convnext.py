@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from rbdc_mm.arch.axes import Rule, Space, expand, fix, gain, inp, norm, out
-from rbdc_mm.arch.family import Arch, Config, depth, from_zoo, norm_of, refuse, setting, width
-from rbdc_mm.arch.layers import both, dense
+from rbdc_mm.arch.family import Arch, Config, depth, setting, width
+from rbdc_mm.arch.layers import both, dense, stages
+from rbdc_mm.arch.reading import from_zoo, norm_of, refuse
 
 # Liu et al., arXiv 2201.03545, section 2.7; the smaller ones: Woo et al., arXiv 2301.00808
 _ZOO = {
@@ -111,9 +112,7 @@ class ConvNeXtArch(Arch):
 
     def block_prefixes(self) -> tuple[tuple[str, ...], ...]:
         """How the keys of each block begin, stage by stage."""
-        return tuple(
-            tuple(_BLOCK.format(i=i, j=j) for j in range(n)) for i, n in enumerate(self.depths)
-        )
+        return stages(_BLOCK, self.depths)
 
     @classmethod
     def from_config(cls, backbone: Config) -> ConvNeXtArch:

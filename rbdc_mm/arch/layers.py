@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rbdc_mm.arch.axes import COUNT, Axis, Rule, buffer, fix, linear, norm
 
 
@@ -36,3 +38,8 @@ def batch_norm(module: str, space: str, *, closes: bool = False) -> dict[str, Ru
         f"{module}.running_var": buffer(space),
         f"{module}.num_batches_tracked": COUNT,
     }
+
+
+def stages(pattern: str, depths: Sequence[int]) -> tuple[tuple[str, ...], ...]:
+    """``pattern`` with ``{i}`` and ``{j}`` for every stage and block."""
+    return tuple(tuple(pattern.format(i=i, j=j) for j in range(n)) for i, n in enumerate(depths))

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from rbdc_mm.arch.axes import Rule, Space, expand, inp, out
-from rbdc_mm.arch.family import Arch, Config, depth, norm_of, refuse, setting, width
+from rbdc_mm.arch.family import Arch, Config, depth, setting, width
 from rbdc_mm.arch.layers import batch_norm, dense
+from rbdc_mm.arch.reading import norm_of, refuse
 
 # depth -> (convolutions a block, blocks of each stage); He et al., arXiv 1512.03385, Table 1
 DEPTHS = {

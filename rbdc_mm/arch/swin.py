@@ -17,8 +17,9 @@ from rbdc_mm.arch.axes import (
     out,
     per_unit,
 )
-from rbdc_mm.arch.family import Arch, Config, depth, from_zoo, norm_of, refuse, setting, width
-from rbdc_mm.arch.layers import both, dense
+from rbdc_mm.arch.family import Arch, Config, depth, setting, width
+from rbdc_mm.arch.layers import both, dense, stages
+from rbdc_mm.arch.reading import from_zoo, norm_of, refuse
 
 # Liu et al., arXiv 2103.14030, section 3.3: embed_dims, depths, heads of the first stage
 _ZOO = {
@@ -139,9 +140,7 @@ class SwinArch(Arch):
 
     def block_prefixes(self) -> tuple[tuple[str, ...], ...]:
         """How the keys of each block begin, stage by stage."""
-        return tuple(
-            tuple(_BLOCK.format(i=i, j=j) for j in range(n)) for i, n in enumerate(self.depths)
-        )
+        return stages(_BLOCK, self.depths)
 
     @classmethod
     def from_config(cls, backbone: Config) -> SwinArch:

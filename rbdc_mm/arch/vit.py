@@ -7,18 +7,9 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from rbdc_mm.arch.axes import Rule, Space, expand, fix, gain, inp, linear, norm, out
-from rbdc_mm.arch.family import (
-    Arch,
-    Config,
-    as_pair,
-    depth,
-    from_zoo,
-    norm_of,
-    refuse,
-    setting,
-    width,
-)
+from rbdc_mm.arch.family import Arch, Config, depth, setting, width
 from rbdc_mm.arch.layers import both, dense
+from rbdc_mm.arch.reading import as_pair, from_zoo, norm_of, refuse
 
 # Touvron et al., arXiv 2012.12877, Table 1; Dosovitskiy et al., arXiv 2010.11929, Table 1
 _LABELS = {
@@ -148,14 +139,15 @@ class ViTArch(Arch):
         }
         if self.with_cls_token:
             table["backbone.cls_token"] = linear(fix(1), fix(1), out("residual"))
-        last_norms = {"ln1": self.final_norm, "ln2": self.pooled_norm}
-        for name in (name for name, there in last_norms.items() if there):
-            table |= both(f"backbone.{name}", self._norm())
+        if self.final_norm:
+            table |= both("backbone.ln1", self._norm())
+        if self.pooled_norm:
+            table |= both("backbone.ln2", self._norm(again=self.final_norm))
         layers = expand(self._layer_table(), ({"i": i} for i in range(self.num_layers)))
         return table | layers | self._head_table()
 
-    def _norm(self) -> Rule:
-        return norm("residual", "layer", blocks=self.norm_blocks)
+    def _norm(self, *, again: bool = False) -> Rule:
+        return norm("residual", "layer", blocks=self.norm_blocks, again=again)
 
     def _layer_table(self) -> dict[str, Rule]:
         p = "backbone.layers.{i}."

@@ -33,9 +33,9 @@ from rbdc_mm.checkpoint.precision import in_one_precision
 from rbdc_mm.cost import Ledger, count_flops
 from rbdc_mm.growth import OPERATORS, Operator
 from rbdc_mm.growth.calibrate import norm_scales
-from rbdc_mm.growth.couple import layer_norms
 from rbdc_mm.growth.engine import grow
 from rbdc_mm.growth.exactness import judge
+from rbdc_mm.growth.layer_norms import layer_norms
 
 _CALIBRATION_SEED = 0
 

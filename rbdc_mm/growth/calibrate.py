@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from rbdc_mm.arch import Arch
 from rbdc_mm.growth.center import mean_free_spaces
-from rbdc_mm.growth.couple import layer_norms
+from rbdc_mm.growth.layer_norms import layer_norms
 
 Forward = Callable[[nn.Module, Tensor], object]
 

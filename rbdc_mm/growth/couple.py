@@ -13,6 +13,7 @@ from rbdc_mm.arch import Arch
 from rbdc_mm.growth.center import mean_free_spaces
 from rbdc_mm.growth.fit import check_alike
 from rbdc_mm.growth.growth import Growth, Part
+from rbdc_mm.growth.layer_norms import layer_norms
 from rbdc_mm.growth.maps import Map, ParentMaps, block, identity
 from rbdc_mm.growth.operator import operator
 
@@ -118,12 +119,3 @@ def _check_corrections(
             "calibrate corrects LayerNorm over all channels: with norm='block' the coupling is "
             "exact and calibrating would only spoil it"
         )
-
-
-def layer_norms(arch: Arch) -> list[str]:
-    """Modules of its LayerNorms."""
-    return [
-        key.removesuffix(".weight")
-        for key, rule in arch.rules().items()
-        if rule.kind == "norm" and rule.over == "layer" and key.endswith(".weight")
-    ]

@@ -55,8 +55,10 @@ def grow(
     deep = [parents[part.parent].as_deep_as(target) for part in growth.parts]
     read = [_in_depth(part, growth, target, parents, states) for part in growth.parts]
     owners = [names[part.parent] for part in growth.parts]
+    spaces = target.spaces()
+    shapes = {k: [axis_size(a, spaces) for a in rule.axes] for k, rule in target.rules().items()}
     grown = {
-        key: _tensor(key, rule, growth, target, deep, read, owners, init)
+        key: _tensor(key, rule, shapes[key], growth, target, deep, read, owners, init)
         for key, rule in target.rules().items()
     }
     for name in growth.mean:
@@ -93,6 +95,7 @@ def _in_depth(
 def _tensor(
     key: str,
     rule: Rule,
+    shape: Sequence[int],
     growth: Growth,
     target: Arch,
     deep: Sequence[Arch],
@@ -112,7 +115,6 @@ def _tensor(
             index, piece = part.maps.of(axis, target, parent).apply(piece, number)
             where.append(index)
         pieces.append((where, piece))
-    shape = [axis_size(axis, target.spaces()) for axis in rule.axes]
     if growth.fill == "zero":
         tensor = states[0][key].new_zeros(shape)
     else:

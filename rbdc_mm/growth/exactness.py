@@ -6,17 +6,15 @@ that it is.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 
 import torch
 
-from rbdc_mm.arch import Arch, Rule
+from rbdc_mm.arch import Arch
 from rbdc_mm.growth.depth import closing, repeated
-from rbdc_mm.growth.fit import EPS
 from rbdc_mm.growth.growth import Growth, Mixture, Noise, Part, ZeroSum
+from rbdc_mm.growth.layer_norms import eps_reasons, norm_reasons
 from rbdc_mm.growth.maps import Dense, Map
 
 _MOST_SHOWN = 3
@@ -72,12 +70,12 @@ def judge(growth: Growth, target: Arch, parents: Sequence[Arch]) -> Exactness:
         *_end_reasons(target, parts),
         *_copy_reasons(growth, target, deep, parts),
         *_sharing_reasons(target, parts),
-        *_norm_reasons(growth, target, deep, parts),
+        *norm_reasons(growth, target, deep, parts),
         *_fill_reasons(growth, target, deep),
     ]
     reasons += [
         *_depth_reasons(growth, target, parents, parts),
-        *_eps_reasons(growth, target, deep),
+        *eps_reasons(growth, target, deep),
     ]
     return Exactness(tuple(weights), tuple(dict.fromkeys(reasons)))
 
@@ -139,12 +137,15 @@ def _copy_reasons(
                 yield f"units of {name} are no plain copies of the source's"
             if unit > 1 and not _keeps_units(written, unit):
                 yield f"units of {unit} channels of {name} (heads) are not kept whole"
-    for axis in {a for rule in target.rules().values() for a in rule.axes if a.pack > 1}:
-        for part in parts:
-            whole, source = part.maps.packed.get(axis.space), parents[part.parent]
+    axes = dict.fromkeys(a for rule in target.rules().values() for a in rule.axes if a.pack > 1)
+    for part in parts:
+        for axis in (axis for axis in axes if axis.space in part.maps.packed):
+            source = parents[part.parent]
             sizes = [axis.pack * arch.spaces()[axis.space].size for arch in (target, source)]
-            plain = replace(part.maps, packed={}).of(axis, target, source)
-            if whole and not torch.equal(whole.matrix(*sizes), plain.matrix(*sizes)):
+            whole, plain = (
+                maps.of(axis, target, source) for maps in (part.maps, replace(part.maps, packed={}))
+            )
+            if not torch.equal(whole.matrix(*sizes), plain.matrix(*sizes)):
                 yield f"rows of k and v stand among those of q in {axis.space}"
 
 
@@ -167,83 +168,6 @@ def _keeps_units(written: Map, unit: int) -> bool:
     units = torch.stack([written.target // unit, written.source // unit]).unique(dim=1)
     channels = torch.stack([written.target // unit, written.source]).unique(dim=1)
     return units.shape[1] * unit == channels.shape[1] == len(written.target)
-
-
-def _norm_reasons(
-    growth: Growth, target: Arch, parents: Sequence[Arch], parts: Sequence[Part]
-) -> list[str]:
-    """One for each kind of normalisation that does not commute with the maps."""
-    reasons, seen = [], set()
-    if growth.norm_scales:
-        reasons.append("the gains of LayerNorms are calibrated")
-    tables = [parents[part.parent].rules() for part in parts]
-    for key, rule in target.rules().items():
-        if rule.kind != "norm" or rule.over == "batch":
-            continue
-        space, blocks = rule.axes[0].space, tuple(table[key].blocks for table in tables)
-        kind = (space, rule.over, rule.blocks, blocks)
-        if kind in seen:  # as in the block before
-            continue
-        seen.add(kind)
-        if rule.over is None:
-            reasons.append(f"nobody says what the normalisation of {space} is over ({key}, ...)")
-        elif space in growth.mean:
-            reasons += _mean_reasons(space, target, parents[parts[0].parent], parts)
-        else:
-            reasons += _layer_norm_reasons(space, rule, target, parents, blocks, parts)
-    return reasons
-
-
-def _mean_reasons(space: str, target: Arch, source: Arch, parts: Sequence[Part]) -> list[str]:
-    """The engine fits a LayerNorm to even copies and, left over, the mean of all channels."""
-    if len(parts) > 1:
-        return [f"left-over channels of {space} carry the mean of one parent of several"]
-    if not target.spaces()[space].mean_free:
-        return [f"left-over channels of {space} carry a mean that more than LayerNorms read"]
-    if any(r.kind == "gain" and r.axes[0].space == space for r in target.rules().values()):
-        return [f"left-over channels of {space} carry a mean, which gains scale unevenly"]
-    size, width = target.spaces()[space].size, source.spaces()[space].size
-    wanted = torch.cat([torch.eye(width).repeat(size // width, 1),
-                        torch.full((size % width, width), 1 / width)])  # fmt: skip
-    if torch.allclose(parts[0].maps.write[space].matrix(size, width), wanted.double(), atol=1e-7):
-        return []
-    return [f"channels of {space} are not the source's in turn, and the mean in what is left over"]
-
-
-def _layer_norm_reasons(
-    space: str,
-    rule: Rule,
-    target: Arch,
-    parents: Sequence[Arch],
-    parent_blocks: Sequence[tuple[int, ...]],
-    parts: Sequence[Part],
-) -> list[str]:
-    """A LayerNorm works as the parent's where its block holds even copies of one whole block."""
-    size = target.spaces()[space].size
-    whole = rule.blocks or (size,)
-    owner, unit = torch.full((2, size), -1)  # parent's block and unit that each channel copies
-    num_pieces, lengths = 0, []
-    for part, inner_blocks in zip(parts, parent_blocks, strict=True):
-        written = part.maps.write[space]
-        if not written.copies():
-            return ["LayerNorm reads channels that are no plain copies of the source's"]
-        inner = torch.tensor(inner_blocks or (parents[part.parent].spaces()[space].size,))
-        piece = torch.arange(len(inner)).repeat_interleave(inner)
-        owner[written.target] = piece[written.source] + num_pieces
-        unit[written.target] = written.source
-        num_pieces += len(inner)
-        lengths += inner.tolist()
-    for start, stop in pairwise(torch.tensor([0, *whole]).cumsum(0)):
-        pieces, units = owner[start:stop], unit[start:stop]
-        counts = units.unique(return_counts=True)[1]
-        one_piece = len(pieces.unique()) == 1 and int(pieces[0]) >= 0
-        if not one_piece or len(counts) != lengths[int(pieces[0])] or len(counts.unique()) > 1:
-            over = f"blocks of {rule.blocks} channels" if rule.blocks else "channels"
-            return [
-                f"LayerNorm takes mean and variance over {over} that are not even copies of what "
-                "the parents normalise"
-            ]
-    return []
 
 
 def _depth_reasons(
@@ -279,21 +203,6 @@ def _fill_reasons(growth: Growth, target: Arch, parents: Sequence[Arch]) -> Iter
         yield f"noise of {growth.noise.std} on the copies"
     if isinstance(growth.noise, ZeroSum) and growth.fill == "init":
         yield "the source's units read what the new, random ones write"
-
-
-def _eps_reasons(growth: Growth, target: Arch, parents: Sequence[Arch]) -> list[str]:
-    """A normalisation that adds another eps to the variance computes something else."""
-    factors = set()
-    for name in {r.axes[0].space for r in target.rules().values() if r.kind == "norm"}:
-        size, width = target.spaces()[name].size, parents[0].spaces()[name].size
-        # left-over channels take their share of the variance
-        factors.add((size - size % width) / size if name in growth.mean else 1.0)
-    got = target.settings().get(EPS, 0.0)
-    wanted = sorted({f * parent.settings().get(EPS, 0.0) for parent in parents for f in factors})
-    if all(math.isclose(eps, got, rel_tol=1e-9) for eps in wanted):
-        return []
-    told = " and ".join(f"{eps:.4g}" for eps in wanted)
-    return [f"the normalisations' eps is {got:.4g}, exact would be {told}"]
 
 
 def _growing(arch: Arch) -> list[str]:

@@ -13,6 +13,7 @@ from rbdc_mm.arch import Arch
 from rbdc_mm.growth import copies
 from rbdc_mm.growth.depth import repeat_each
 from rbdc_mm.growth.growth import Growth, Part, ZeroSum
+from rbdc_mm.growth.layer_norms import mean_obstacle
 from rbdc_mm.growth.maps import Map, ParentMaps
 from rbdc_mm.growth.operator import operator
 
@@ -33,7 +34,8 @@ def lemon(target: Arch, source: Arch) -> Growth:
 
     Raises:
         ValueError: an uneven ratio of a stream that LayerNorms normalise but others read too (no
-            final norm, Swin's and ConvNeXt's stages), or of one with layer scale.
+            final norm, Swin's and ConvNeXt's stages), of one with layer scale, or with a norm that
+            follows a norm.
 
     Exactness: logits equal the source's to float rounding; at an uneven ratio of a stream only
     where the target's LayerNorms have the source's eps times ``m D_s / D_t``.
@@ -52,19 +54,15 @@ def lemon(target: Arch, source: Arch) -> Growth:
 
 def _uneven(target: Arch, source: Arch) -> list[str]:
     """Streams under LayerNorm that are no multiple of the source's."""
-    rules, widths, found = target.rules().values(), source.spaces(), []
-    normalised = {rule.axes[0].space for rule in rules if rule.over == "layer"}
-    scaled = {rule.axes[0].space for rule in rules if rule.kind == "gain"}
+    widths, found = source.spaces(), []
+    normalised = {rule.axes[0].space for rule in target.rules().values() if rule.over == "layer"}
     for name, space in target.spaces().items():
-        if name not in normalised or space.size % widths[name].size == 0:
+        width = widths[name].size
+        if name not in normalised or space.size % width == 0:
             continue
-        wanted = f"an even ratio of {name}, got {widths[name].size} to {space.size} channels"
-        if name in scaled:
-            raise ValueError(f"lemon on a network with layer scale wants {wanted}")
-        if not space.mean_free:
+        if why := mean_obstacle(target, name):
             raise ValueError(
-                f"lemon wants {wanted}: not all that reads it is a LayerNorm over the whole of it "
-                "(a ViT needs exactly one last norm, final_norm=True)"
+                f"lemon wants an even ratio of {name}, got {width} to {space.size} channels: {why}"
             )
         found.append(name)
     return found

@@ -24,8 +24,8 @@ from rbdc_mm.checkpoint.files import Checkpoint, read_checkpoint
 from rbdc_mm.config import read_config
 from rbdc_mm.growth import OPERATORS, couple
 from rbdc_mm.growth.calibrate import norm_scales
-from rbdc_mm.growth.couple import layer_norms
 from rbdc_mm.growth.exactness import Exactness
+from rbdc_mm.growth.layer_norms import layer_norms
 from rbdc_mm.models.image_size import image_size_of
 
 CHECKPOINT_DATA = "checkpoint"
