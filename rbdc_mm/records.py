@@ -6,7 +6,7 @@ Apart from everything else, so that tools which only aggregate need not load Ope
 from __future__ import annotations
 
 import json
-from dataclasses import MISSING, asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -82,7 +82,7 @@ class RunRecord:
     commit: MaybeText = None
     dirty: bool | None = None
     planned: MaybeInt = None
-    spent: dict | None = None
+    spent: dict = field(default_factory=dict)
     gpu_hours: Number | None = None
     energy_j: Number | None = None
     peak_memory_bytes: Number | None = None
@@ -112,11 +112,15 @@ class RunRecord:
             raise ValueError(f"wanted a JSON object, got {type(content).__name__}")
         if content.get("schema") not in (1, SCHEMA):
             raise ValueError(f"schema {content.get('schema')!r}, this version reads 1 and {SCHEMA}")
-        missing = {name for name in _needed(content["schema"]) if name not in content}
-        known = {name: content[name] for name in _TYPES if name in content}
-        if content["schema"] == 1:
-            known = {k: v for k, v in known.items() if k not in _SINCE_2}
-        wrong = [n for n in _TYPES if n in missing or _is_wrong(n, known)]
+        first = content["schema"] == 1
+        known = {k: content[k] for k in _TYPES if k in content and not (first and k in _SINCE_2)}
+        needed = _ALWAYS if first else _ALWAYS | _SINCE_2
+        wrong = [
+            name
+            for name, kind in _TYPES.items()
+            if (name in needed and name not in known)
+            or (name in known and not isinstance(known[name], kind))
+        ]
         if wrong:
             raise ValueError(f"missing, or of a wrong type: {', '.join(wrong)}")
         record = cls(**known)
@@ -136,19 +140,11 @@ class RunRecord:
                 raise ValueError(f"history[{step!r}] is not the metrics of an epoch or iteration")
             if not all(isinstance(value, Number) for value in metrics.values()):
                 raise ValueError(f"history[{step!r}] has a metric that is no number")
-        if not all(isinstance(flops, int) for flops in (self.spent or {}).values()):
+        if not all(isinstance(flops, int) for flops in self.spent.values()):
             raise ValueError("spent has FLOPs that are no whole numbers")
 
 
 _TYPES: dict[str, Any] = get_type_hints(RunRecord)
 _OPTIONAL = {"schema", "train_flops_per_sample", "resumed", "ops", "stopped"}
-_SINCE_2 = {f.name for f in fields(RunRecord) if f.default is not MISSING} - _OPTIONAL
-
-
-def _needed(schema: int) -> set[str]:
-    first = {f.name for f in fields(RunRecord) if f.default is MISSING}
-    return first if schema == 1 else first | _SINCE_2
-
-
-def _is_wrong(name: str, known: dict[str, Any]) -> bool:
-    return name in known and not isinstance(known[name], _TYPES[name])
+_ALWAYS = {f.name for f in fields(RunRecord) if f.default is f.default_factory is MISSING}
+_SINCE_2 = set(_TYPES) - _ALWAYS - _OPTIONAL

@@ -4,8 +4,7 @@
 #   tools/plan.py configs/rbdc/swin_b_rbdc_in1k.py   (the plan, without running it)
 # Needs: data/imagenet (train/ and val/); 16 GPUs x 64 images
 # Costs: 24.892 EFLOPs of training (tools/plan.py), all stages; hours on GPUs not measured
-# Expect: not run here; the paper (arXiv 2605.23656) reports similar accuracy to scratch
-#         at 30% fewer FLOPs
+# Expect: not run here; the paper (arXiv 2605.23656) is about DeiT and ResNet
 _base_ = ["../scratch/swin_b_in1k.py"]
 
 method = "rbdc"

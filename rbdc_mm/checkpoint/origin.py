@@ -9,6 +9,7 @@ from typing import Any
 from mmengine import Config
 
 from rbdc_mm.checkpoint.files import load_file
+from rbdc_mm.checkpoint.own_backbones import grows_by
 from rbdc_mm.checkpoint.sources import sources_of
 
 METHOD = "method"  # in a checkpoint's meta: what its run is called, where its config does not say
@@ -30,8 +31,8 @@ def method_of(cfg: Config) -> str | None:
     if not _is_detector(cfg):
         return cfg.get("method")
     backbone = cfg.model.get("backbone") or {}
-    if not cfg.get("load_from") and (backbone.get("parents") or backbone.get("parent")):
-        return _UNTRAINED.format("couple" if backbone.get("parents") else "embed")
+    if not cfg.get("load_from") and (operator := grows_by(backbone)):
+        return _UNTRAINED.format(operator)
     sources = [cfg.load_from] if cfg.get("load_from") else sources_of(cfg.model)
     return " + ".join(dict.fromkeys(map(_method_in, sources))) or RANDOM
 

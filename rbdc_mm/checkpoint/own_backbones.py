@@ -35,5 +35,12 @@ def parents_of(part: Mapping[str, Any]) -> list[str]:
     return [str(parent) for parent in given if parent]
 
 
+def grows_by(backbone: Mapping[str, Any]) -> str | None:
+    """The operator by which a backbone starts from the parents that it names; None without any."""
+    if backbone.get("parents"):
+        return "couple"
+    return "embed" if backbone.get("parent") else None
+
+
 def _is_own(part: Mapping[str, Any]) -> bool:
     return unscoped(part.get("type", "")).startswith(_PREFIXES)

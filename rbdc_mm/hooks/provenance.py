@@ -21,6 +21,7 @@ import rbdc_mm
 from rbdc_mm.arch import ARCHS
 from rbdc_mm.checkpoint.arch_of import backbone_arch
 from rbdc_mm.checkpoint.distilling import plain_model
+from rbdc_mm.checkpoint.own_backbones import grows_by
 from rbdc_mm.config import unscoped
 from rbdc_mm.home import ROOT
 
@@ -145,10 +146,7 @@ def operator_of(cfg: Config) -> str | None:
     for hook in cfg.get("custom_hooks") or ():
         if unscoped(hook["type"]) == "GrowthHook":
             return hook.get("operator", "couple")
-    backbone = (cfg.model.get("target") or cfg.model).get("backbone") or {}
-    if backbone.get("parents"):
-        return "couple"
-    return "embed" if backbone.get("parent") else None
+    return grows_by((cfg.model.get("target") or cfg.model).get("backbone") or {})
 
 
 def _git(root: Path, *args: str) -> str:

@@ -95,7 +95,7 @@ class RunRecordHook(Hook):
                 noted = earlier[0].ledger["entries"][hook.resumed_id]["eval_flops"]
                 ledger.add_eval(1, max(0, noted - ledger.own.eval_flops))
             self.history = {k: v for k, v in earlier[0].history.items() if int(k) <= done}
-            self.spent = {k: v for k, v in (earlier[0].spent or {}).items() if int(k) <= done}
+            self.spent = {k: v for k, v in earlier[0].spent.items() if int(k) <= done}
         cfg = plain_config(runner.cfg)
         self._hashes = self._hashed(runner, cfg)
         before = self._resumed or {}

@@ -53,13 +53,8 @@ class _Grown:
         grown = self._grow(arches, states, names)
         stripped = {k.removeprefix("backbone."): v for k, v in grown.items()}
         own = {k: v.shape for k, v in self.state_dict().items()}  # type: ignore[attr-defined]
-        norms = {k for k, rule in self.own_arch.rules().items() if rule.kind == "norm"}
-        # A detector may normalise more of its maps than a classifier: those norms are its own.
-        missing = {
-            k: tuple(s)
-            for k, s in own.items()
-            if k not in stripped and f"backbone.{k}" not in norms
-        }
+        lacking = {k: tuple(s) for k, s in own.items() if k not in stripped}
+        missing = {k: s for k, s in lacking.items() if k not in self.own_arch.added_tensors}
         if missing:
             raise ValueError(f"what {names} grow to lacks {missing}: drop these from the config")
         # A detector may leave out what only the classifier needs (the final norm).

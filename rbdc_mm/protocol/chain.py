@@ -21,7 +21,7 @@ from rbdc_mm.protocol.budgets import falling_epochs
 from rbdc_mm.protocol.catalog import PROTOCOLS
 from rbdc_mm.protocol.costs import num_parameters, scratch_epochs_of
 from rbdc_mm.protocol.distillation import distillation_of
-from rbdc_mm.protocol.learning_stage import learning_of
+from rbdc_mm.protocol.learning_stage import growth_options, learning_of
 from rbdc_mm.protocol.levels import Level, Node, Recipe, plan_levels
 from rbdc_mm.protocol.plan import TARGET, Plan, SourceFile
 from rbdc_mm.protocol.seeds import PER_PROTOCOL
@@ -81,8 +81,7 @@ class Chain:
             _check_ascends(low, small, high, large)
         learning, options = None, dict(self.operator_options)
         if self._is_learned:
-            learning, own = learning_of(self.operator, options), OPERATORS[self.operator].options
-            options = {k: v for k, v in options.items() if k in own}  # applied as learned
+            learning, options = learning_of(self.operator, options), growth_options(options)
         levels, before = [], file.name if file else None
         for number, name in enumerate([*smaller, TARGET]):
             node = Node(name, self.seed * PER_PROTOCOL + number)

@@ -48,6 +48,11 @@ def learning_of(operator: str, options: Mapping[str, Any]) -> dict[str, Any]:
     return learning
 
 
+def growth_options(learning: Mapping[str, Any]) -> dict[str, Any]:
+    """Of ``learning_of``'s options those of the operator itself: maps are applied as learned."""
+    return {k: v for k, v in learning.items() if k not in _DEFAULTS}
+
+
 def learning_stage(
     cfg: Config,
     name: str,
@@ -74,8 +79,8 @@ def learning_stage(
         ValueError: a source that the operator cannot grow to the target.
     """
     parent, arch = source
-    own = {k: v for k, v in learning.items() if k not in _DEFAULTS}
-    OPERATORS[operator].growth(target, [arch], [parent], **own)  # raises where it does not fit
+    # raises where it does not fit
+    OPERATORS[operator].growth(target, [arch], [parent], **growth_options(learning))
     grown, small = (model_with_arch(cfg.model.to_dict(), a) for a in (target, arch))
     model = _learner(operator, grown, small, parent, seed, learning)
     whole = Config({**cfg._cfg_dict.to_dict(), "model": model})
@@ -115,7 +120,7 @@ def _learner(
         source_model=source_model,
         target=target,
         seed=seed,
-        **{k: v for k, v in learning.items() if k not in _DEFAULTS},
+        **growth_options(learning),
     )
 
 

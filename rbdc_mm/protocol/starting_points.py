@@ -22,6 +22,7 @@ from rbdc_mm.checkpoint.fitting import (
     weights_for,
 )
 from rbdc_mm.checkpoint.layouts import is_folded, layout_of, unknown
+from rbdc_mm.checkpoint.own_backbones import stock_name
 from rbdc_mm.config import unscoped
 from rbdc_mm.models.cost_of import build_on_meta
 from rbdc_mm.models.windowed_vit import WindowedVisionTransformer
@@ -42,7 +43,7 @@ def detector_problems(cfg: Config) -> list[str]:
             "'Pretrained', checkpoint=..., prefix='backbone.')"
         ]
     # Only mmpretrain's ViT; those that make maps anyway have no such setting
-    if kind in ("VisionTransformer", "RBDCVisionTransformer", "CoMPTVisionTransformer"):
+    if kind and stock_name(backbone) == "VisionTransformer":
         out_type = backbone.get("out_type", "cls_token")
         if out_type != "featmap":
             return [

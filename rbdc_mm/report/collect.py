@@ -209,7 +209,7 @@ def _row(path: Path, record: RunRecord, ledger: Ledger) -> dict[str, Any]:
 
 def _curve(record: RunRecord, ledger: Ledger) -> Iterator[tuple]:
     for step, values in sorted(record.history.items(), key=lambda item: int(item[0])):
-        spent = (record.spent or {}).get(step)
+        spent = record.spent.get(step)
         pflops = math.nan if spent is None else spent / 1e15
         for column, (key, factor) in METRICS.items():
             if key in values:
