@@ -19,7 +19,7 @@ from rbdc_mm.checkpoint.sources import sources_of
 from rbdc_mm.config import plain_config
 from rbdc_mm.cost import Charges, Ledger, format_flops
 from rbdc_mm.hooks.cost_scalars import note_evaluation, note_spent
-from rbdc_mm.models.charges import charges_of
+from rbdc_mm.models.charges import SaysItsCharges, charges_of
 from rbdc_mm.models.image_size import image_size_of
 from rbdc_mm.registry import HOOKS
 
@@ -29,9 +29,9 @@ class FLOPsLedgerHook(Hook):
     """Charges every training iteration and saves the ledger in every checkpoint's meta.
 
     The model says what it costs, see ``models.charges.SaysItsCharges``; one that has nothing to say
-    is charged plain training, counted on a copy on the meta device (see ``cost.counter``). It is
-    asked before the first iteration, and again at the first of every epoch. An iteration is charged
-    with the samples of this rank times the number of ranks: OpenMMLab's samplers give every rank
+    is charged plain training, counted once on a copy on the meta device (see ``cost.counter``). It
+    is asked before training, and again at the first iteration of every epoch. One is charged with
+    the samples of this rank times the number of ranks: OpenMMLab's samplers give every rank
     equally many. Resuming restores the ledger exactly; loading (``load_from``, ``Pretrained``, the
     parents of our backbones) makes the loaded checkpoints' ledgers this run's parents, and so do
     teachers. A source without a ledger counts as unknown and makes the total a lower bound.
@@ -84,7 +84,7 @@ class FLOPsLedgerHook(Hook):
                 f"the protocol's plan counts with num_train_samples={planned}, the training data "
                 f"set has {found}: set num_train_samples in the config to it"
             )
-        self.charges = self._asked(runner)
+        self.charges = self._present = self._asked(runner)
         if self.ledger is None:
             # What is loaded overrides what the model starts from, but not what it learns from.
             starts = () if self._loaded else sources_of(cfg.model)
@@ -99,8 +99,9 @@ class FLOPsLedgerHook(Hook):
         )
 
     def before_train_epoch(self, runner: Runner) -> None:
-        """What the model costs may change with the epoch."""
-        self._present = None
+        """What a model says of its cost may change with the epoch; a count may not."""
+        if isinstance(bare_model(runner), SaysItsCharges):
+            self._present = None
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
         """Asks the model at the first iteration, when every hook has begun the epoch."""

@@ -137,9 +137,9 @@ class CoMPT(Chain):
     from it by feature distillation.
 
     Attributes:
-        chain: the models before the target, smallest first. ViT: an arch name of mmpretrain
-            (``'deit-tiny'``) or arch dict; ResNet: ``dict(depth=..., base_channels=...)``, what is
-            left out is the target's.
+        chain: the models before the target, smallest first: mmpretrain's name of a size
+            (``'deit-tiny'``) or a dict of the family's sizes (``dict(base_channels=32)``), what is
+            left out is the target's; see ``Arch.resized``.
         policy: by default explicit epochs, see ``budgets.falling_epochs``.
         operator, operator_options, distillation, parent_drop_path, seed: see ``Chain``.
     """
