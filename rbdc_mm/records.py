@@ -50,7 +50,7 @@ class RunRecord:
         commit, dirty: of the code.
         planned: epochs (iterations) that it will have.
         spent: progress -> FLOPs of all runs behind it until then.
-        gpu_hours, energy_j, peak_memory_bytes, peak_memory_of: resources.
+        gpu_hours, core_hours, energy_j, peak_memory_bytes, peak_memory_of: resources.
         train_flops_per_sample: forward and backward, with what only training needs.
         resumed: from what it went on that it does not equal.
         ops: whose ops mmcv used.
@@ -88,6 +88,7 @@ class RunRecord:
     peak_memory_bytes: Number | None = None
     peak_memory_of: MaybeText = None
     # where there is something to say
+    core_hours: Number | None = None
     train_flops_per_sample: MaybeInt = None
     resumed: dict | None = None
     ops: MaybeText = None
@@ -145,6 +146,6 @@ class RunRecord:
 
 
 _TYPES: dict[str, Any] = get_type_hints(RunRecord)
-_OPTIONAL = {"schema", "train_flops_per_sample", "resumed", "ops", "stopped"}
+_OPTIONAL = {"schema", "core_hours", "train_flops_per_sample", "resumed", "ops", "stopped"}
 _ALWAYS = {f.name for f in fields(RunRecord) if f.default is f.default_factory is MISSING}
 _SINCE_2 = set(_TYPES) - _ALWAYS - _OPTIONAL

@@ -65,6 +65,7 @@ def parse_args() -> argparse.Namespace:
         "any folder of class folders as an ImageNet folder, split where it is not",
         source="folder or archive: a folder for each class, or such below train/ (and val/, test/)",
         val_share=(0.2, "share of every class that is held out, where nothing is yet"),
+        per_class=(0, "images of each class to train on, drawn at random; 0 for all"),
     )
     add(
         "cifar",

@@ -25,6 +25,7 @@ def make_class_folders(
     *,
     source: str | Path,
     val_share: float = 0.2,
+    per_class: int = 0,
     seed: int = 0,
     force: bool = False,
 ) -> Made:
@@ -37,18 +38,24 @@ def make_class_folders(
         out: target directory.
         source: holds a folder for each class, or such below train/ (and val/ or test/).
         val_share: of every class, at least one image.
-        seed: of the split.
+        per_class: images of each class to train on, drawn at random; 0 for all.
+        seed: of the split, and of what is drawn.
         force: replace another such set there.
 
     Raises:
-        ValueError: see :func:`rbdc_mm.data.store.ensure`, or no such folders.
+        ValueError: see :func:`rbdc_mm.data.store.ensure`, no such folders, or a class of fewer
+            images than ``per_class``.
     """
     if not 0 < val_share < 1:
         raise ValueError(f"class_folders: val_share must lie between 0 and 1, got {val_share}.")
+    if per_class < 0:
+        raise ValueError(f"class_folders: per_class={per_class}: wanted 0 (all) or more.")
 
     def write(root: Path) -> dict[str, int]:
         with unpacked(source) as folder:
             splits = _split(_classes_below(folder, source), val_share, seed)
+            if per_class:
+                splits["train"] = _drawn(splits["train"], per_class, seed, source)
             todo = [
                 (path, root / split / name / path.relative_to(base))
                 for split, classes in splits.items()
@@ -63,6 +70,8 @@ def make_class_folders(
             }
 
     parameters = {"recipe": RECIPE, "source": Path(source).name, "val_share": val_share}
+    if per_class:
+        parameters["per_class"] = per_class
     return ensure(out, "class_folders", parameters | {"seed": seed}, write, force=force)
 
 
@@ -151,6 +160,22 @@ def _split(
             part = [path for n, path in enumerate(paths) if (n in held_out) == is_val]
             splits[split][name] = (base, part)
     return splits
+
+
+def _drawn(
+    classes: dict[str, tuple[Path, list[Path]]], per_class: int, seed: int, source: str | Path
+) -> dict[str, tuple[Path, list[Path]]]:
+    """``per_class`` images of each class."""
+    import numpy as np
+
+    few = {name: len(paths) for name, (_, paths) in classes.items() if len(paths) < per_class}
+    if few:
+        raise ValueError(f"--source {source}: per_class={per_class}, but there are {few} to train on")
+    rng = np.random.default_rng(seed)
+    return {
+        name: (base, [paths[n] for n in sorted(rng.permutation(len(paths))[:per_class])])
+        for name, (base, paths) in classes.items()
+    }
 
 
 def _folders(folder: Path) -> list[Path]:

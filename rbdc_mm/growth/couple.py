@@ -58,6 +58,7 @@ def couple(
     norm: Norm = "layer",
     center: bool | None = None,
     norm_scales: Sequence[Mapping[str, float]] | None = None,
+    fill: float = 0.0,
 ) -> Growth:
     """Couples the parents' networks into one as wide as all of them together.
 
@@ -75,14 +76,19 @@ def couple(
             changes no parent's function. On by default in ``corrected``, off in ``paper``.
         norm_scales: one dict per parent, LayerNorm module -> factor on its gain, as
             ``calibrate.norm_scales`` measures them.
+        fill: what the off-diagonal blocks start at: this share of the target's own initial weights
+            (0: zero, as the paper has it). Our extension: it breaks the coupling's symmetry.
 
     Raises:
-        ValueError: corrections asked for in ``mode='paper'``, or where there is no LayerNorm.
+        ValueError: corrections asked for in ``mode='paper'``, or where there is no LayerNorm; a
+            negative fill.
 
-    Exactness: with BatchNorm alone (ResNet), or with ``norm='block'``, the mean of the parents'
+    Exactness: without a fill, with BatchNorm alone (ResNet), or with ``norm='block'``, the mean of the parents'
     logits to float rounding in evaluation mode; with LayerNorm only approximately.
     """
     _check_corrections(parents[0], mode, norm, center, norm_scales is not None)
+    if not fill >= 0:
+        raise ValueError(f"fill={fill!r}: wanted a share of the initial weights, 0 or more")
     if center is None:
         center = mode == "corrected" and bool(mean_free_spaces(parents[0]))
     parts, offsets = [], dict.fromkeys(target.spaces(), 0)
@@ -96,7 +102,8 @@ def couple(
             classes = maps["classes"]
             write["classes"] = Map(classes.target, classes.source, 1 / len(parents))
         parts.append(Part(ParentMaps(write, maps), number))
-    return Growth(tuple(parts), center=center, norm_scales=tuple(norm_scales or ()))
+    scales = tuple(norm_scales or ())
+    return Growth(tuple(parts), fill=fill, center=center, norm_scales=scales)
 
 
 def _check_corrections(

@@ -57,4 +57,4 @@ def embed(target: Arch, source: Arch, *, fill: Fill = "random", packed: Packed =
         whole = {name: block(0, pack * deep.spaces()[name].size) for name, pack in packs.items()}
     maps = leading(deep)
     part = Part(ParentMaps(maps.write, maps.read, whole), blocks=repeat_each(target, source))
-    return Growth((part,), fill="init", closed=fill == "zero_out")
+    return Growth((part,), fill=1.0, closed=fill == "zero_out")

@@ -115,10 +115,10 @@ def _tensor(
             index, piece = part.maps.of(axis, target, parent).apply(piece, number)
             where.append(index)
         pieces.append((where, piece))
-    if growth.fill == "zero":
+    if not growth.fill:
         tensor = states[0][key].new_zeros(shape)
     else:
-        tensor = init[key].to(states[0][key]).clone()
+        tensor = init[key].to(states[0][key]) * growth.fill
         for where, _ in pieces:
             tensor[_grid(_rows(where, rule, shape) if growth.closed else where)] = 0
     for where, piece in pieces:

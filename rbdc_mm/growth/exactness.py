@@ -197,11 +197,11 @@ def _depth_reasons(
 def _fill_reasons(growth: Growth, target: Arch, parents: Sequence[Arch]) -> Iterator[str]:
     if all(parent.spaces() == target.spaces() for parent in parents):
         return
-    if growth.fill == "init" and not growth.closed:
+    if growth.fill and not growth.closed:
         yield "the source's units read what the new, random ones write"
     if isinstance(growth.noise, Noise) and growth.noise.std:
         yield f"noise of {growth.noise.std} on the copies"
-    if isinstance(growth.noise, ZeroSum) and growth.fill == "init":
+    if isinstance(growth.noise, ZeroSum) and growth.fill:
         yield "the source's units read what the new, random ones write"
 
 

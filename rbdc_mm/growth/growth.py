@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 from torch import Tensor
 
@@ -64,7 +63,7 @@ class Growth:
     Attributes:
         parts: they are added up, each on the units that it writes.
         silent: a block that repeats one before it starts by adding nothing to its stream.
-        fill: what no part covers: ``zero``, or the target's own initial weights (``init``).
+        fill: the share of the target's own initial weights that stands where no part covers.
         closed: units that are covered read nothing from units that are not.
         noise: on what reads copies.
         mean: spaces whose left-over channels carry the mean of all channels: LayerNorms over them
@@ -75,7 +74,7 @@ class Growth:
 
     parts: tuple[Part, ...]
     silent: bool = False
-    fill: Literal["zero", "init"] = "zero"
+    fill: float = 0.0
     closed: bool = False
     noise: Noise | ZeroSum | None = None
     mean: frozenset[str] = frozenset()
@@ -85,4 +84,4 @@ class Growth:
     @property
     def needs_init(self) -> bool:
         """Whether it builds on the target's own initial weights."""
-        return self.fill == "init" or isinstance(self.noise, ZeroSum)
+        return self.fill > 0 or isinstance(self.noise, ZeroSum)

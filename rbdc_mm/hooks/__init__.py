@@ -1,6 +1,7 @@
 """Registered hooks: what happens during a run (growth, ledger, record, guard, ...)."""
 
 from rbdc_mm.hooks.budget_stop import BudgetStopHook
+from rbdc_mm.hooks.continued_schedule import ContinuedScheduleHook
 from rbdc_mm.hooks.distillation import DistillationHook
 from rbdc_mm.hooks.epoch_seed import EpochSeedHook
 from rbdc_mm.hooks.flops_ledger import FLOPsLedgerHook
@@ -11,6 +12,7 @@ from rbdc_mm.hooks.run_record import RunRecordHook
 
 __all__ = [
     "BudgetStopHook",
+    "ContinuedScheduleHook",
     "DistillationHook",
     "EpochSeedHook",
     "FLOPsLedgerHook",

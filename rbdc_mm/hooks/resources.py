@@ -1,4 +1,4 @@
-"""What a run takes of its machine: wall time, GPU-hours, peak memory, energy."""
+"""What a run takes of its machine: wall time, GPU- and core-hours, peak memory, energy."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ class Resources(TypedDict):
     Attributes:
         wall_s: wall time in seconds.
         gpu_hours: wall time times the number of GPUs (one per rank), in hours; 0 on a CPU.
+        core_hours: processor time of all ranks and their finished loader workers, in hours: what
+            a run on a CPU costs, whatever else its machine did meanwhile.
         peak_memory_bytes: of the fullest rank. On a GPU, what torch's allocator held at most
             (reserved, not allocated: mmengine's log resets the peak of what is allocated, while
             the allocator gives nothing back). On a CPU, the peak of resident memory since the
@@ -29,6 +31,7 @@ class Resources(TypedDict):
 
     wall_s: float
     gpu_hours: float
+    core_hours: float | None
     peak_memory_bytes: int
     peak_memory_of: str
     energy_j: float | None
@@ -39,6 +42,7 @@ class ResourceMeter:
 
     def __init__(self) -> None:
         self._started: float | None = None
+        self._busy = 0.0
         self._peak = 0
         self._gpu: str | None = None
         self._energy_mj: int | None = None
@@ -51,7 +55,7 @@ class ResourceMeter:
             torch.cuda.reset_peak_memory_stats()
         self._gpu = _gpu_uuid()
         self._energy_mj = _energy_mj(self._gpu)
-        self._started = time.perf_counter()
+        self._started, self._busy = time.perf_counter(), _processor_s()
 
     def read(self) -> Resources:
         """What was used since ``start`` on all ranks, which must all call it; all get the same."""
@@ -62,13 +66,15 @@ class ResourceMeter:
         now_mj = _energy_mj(self._gpu)
         known = now_mj is not None and self._energy_mj is not None
         spent_mj = now_mj - self._energy_mj if known else None
-        mine = (time.perf_counter() - self._started, self._peak, self._gpu, spent_mj)
-        walls, peaks, gpus, energies = zip(*all_gather_object(mine), strict=True)
+        busy, wall = _processor_s() - self._busy, time.perf_counter() - self._started
+        mine = (wall, busy, self._peak, self._gpu, spent_mj)
+        walls, busies, peaks, gpus, energies = zip(*all_gather_object(mine), strict=True)
         # Ranks that share a GPU read the same counter: once each.
         energies = dict(zip(gpus, energies, strict=True)).values()
         return Resources(
             wall_s=walls[0],
             gpu_hours=walls[0] * len(walls) / 3600 if on_gpu else 0.0,
+            core_hours=sum(busies) / 3600,
             peak_memory_bytes=max(peaks),
             peak_memory_of="device" if on_gpu else "host",
             energy_j=None if None in energies else sum(energies) / 1000,
@@ -78,18 +84,25 @@ class ResourceMeter:
 def added(earlier: Resources, now: Resources) -> Resources:
     """What two attempts at one run took together: sums, and the higher of the memory peaks.
 
-    Energy is unknown if one of them is. Attempts on a CPU and on a GPU: the GPU's memory peak.
+    Energy or core-hours are unknown if one of them is. Attempts on a CPU and on a GPU: the GPU's memory peak.
     """
     of = min(earlier["peak_memory_of"], now["peak_memory_of"])  # 'device' comes before 'host'
     peaks = [r["peak_memory_bytes"] for r in (earlier, now) if r["peak_memory_of"] == of]
-    energies = [earlier["energy_j"], now["energy_j"]]
+    both = {key: [earlier[key], now[key]] for key in ("energy_j", "core_hours")}
+    sums = {key: None if None in pair else sum(pair) for key, pair in both.items()}
     return Resources(
         wall_s=earlier["wall_s"] + now["wall_s"],
         gpu_hours=earlier["gpu_hours"] + now["gpu_hours"],
         peak_memory_bytes=max(peaks),
         peak_memory_of=of,
-        energy_j=None if None in energies else sum(energies),
+        **sums,
     )
+
+
+def _processor_s() -> float:
+    """Seconds of processor time, in user and system mode, of this process and its ended children."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(one.ru_utime + one.ru_stime for one in used)
 
 
 def _gpu_uuid() -> str | None:

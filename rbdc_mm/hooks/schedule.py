@@ -61,6 +61,9 @@ class _Run:
         loop = cfg.get("train_cfg") or {}
         self.by_epoch = "max_iters" not in loop
         self.planned = loop.get("max_epochs" if self.by_epoch else "max_iters")
+        for hook in cfg.get("custom_hooks") or ():
+            if self.planned is not None and unscoped(hook["type"]) == "ContinuedScheduleHook":
+                self.planned += hook["epochs"]  # the schedule's own time
         self.key = "train_cfg.max_epochs" if self.by_epoch else "train_cfg.max_iters"
         self.epoch_length = epoch_length
         self.schedulers = list(_schedulers(cfg.get("param_scheduler"), "param_scheduler"))

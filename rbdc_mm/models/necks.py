@@ -29,26 +29,31 @@ class MultiTapPyramid(BaseModule):
 
     Args:
         in_channels: channels C of the taps.
+        finest: scale of the finest map: 4 at patch size 16, 2 at 8 and 1 at 4 give the same
+            strides; each further map is half as fine.
         init_cfg: mmengine's initialisation.
 
     Shapes: four maps (B, C, H, W) -> (B, C, 4H, 4W), (B, C, 2H, 2W), (B, C, H, W),
-    (B, C, H/2, W/2).
+    (B, C, H/2, W/2), with ``finest=4``.
 
     Raises:
-        ValueError: another number of taps than four.
+        ValueError: another ``finest``, or number of taps than four.
     """
 
-    def __init__(self, in_channels: int, init_cfg: dict | None = None) -> None:
+    def __init__(self, in_channels: int, finest: int = 4, init_cfg: dict | None = None) -> None:
         super().__init__(init_cfg)
         c = in_channels
+        if finest not in (1, 2, 4):
+            raise ValueError(f"MultiTapPyramid got finest={finest!r}: wanted 4, 2 or 1")
+        finer = {
+            4: lambda: nn.Sequential(_upsample(c, c), _norm(c), nn.GELU(), _upsample(c, c)),
+            2: lambda: _upsample(c, c),
+            1: nn.Identity,
+        }
+        scales = [finest / 2**n for n in range(4)]
         self.norms = nn.ModuleList(_norm(c) for _ in range(4))
         self.scales = nn.ModuleList(
-            [
-                nn.Sequential(_upsample(c, c), _norm(c), nn.GELU(), _upsample(c, c)),
-                _upsample(c, c),
-                nn.Identity(),
-                nn.MaxPool2d(2),
-            ]
+            finer[int(s)]() if s >= 1 else nn.MaxPool2d(int(1 / s)) for s in scales
         )
 
     def forward(self, taps: Sequence[Tensor]) -> tuple[Tensor, ...]:

@@ -7,7 +7,9 @@ is a tree of one node a level.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
+from itertools import product
 from typing import Any
 
 from rbdc_mm.names import Catalog
@@ -29,7 +31,10 @@ def uniform_epochs(level_flops: Sequence[int], total: float) -> list[int]:
 
 @POLICIES.register("shares")
 def shares(level_flops: Sequence[int], total: float, shares: Sequence[float]) -> list[int]:
-    """``shares[l]`` of the budget for level l, leaves first; shares add up to 1."""
+    """``shares[l]`` of the budget for level l, leaves first; shares add up to 1.
+
+    Epochs are rounded up or down such that all together come nearest to the total.
+    """
     _check_length("shares", shares, level_flops)
     if abs(sum(shares) - 1) > 1e-6 or min(shares) <= 0:
         raise ValueError(
@@ -38,7 +43,8 @@ def shares(level_flops: Sequence[int], total: float, shares: Sequence[float]) ->
     least = max(flops / share for flops, share in zip(level_flops, shares, strict=True))
     if total < least:
         raise _TooSmall(least)
-    return [round(total * share / f) for share, f in zip(shares, level_flops, strict=True)]
+    ideal = [total * share / f for share, f in zip(shares, level_flops, strict=True)]
+    return _whole(ideal, level_flops, total)
 
 
 @POLICIES.register("epochs")
@@ -52,14 +58,17 @@ def epochs(level_flops: Sequence[int], total: None, epochs: Sequence[int]) -> li
 
 @POLICIES.register("proportional")
 def proportional(level_flops: Sequence[int], total: float, epochs: Sequence[float]) -> list[int]:
-    """Epochs in the ratios of ``epochs``, smallest models first, all by one common factor."""
+    """Epochs in the ratios of ``epochs``, smallest models first, all by one common factor.
+
+    Rounded as those of ``shares``.
+    """
     _check_length("epochs", epochs, level_flops)
     if min(epochs) <= 0:
         raise ValueError(f"epochs={tuple(epochs)}: wanted ratios above 0")
     if total < sum(level_flops):
         raise _TooSmall(sum(level_flops))
     factor = total / sum(e * flops for e, flops in zip(epochs, level_flops, strict=True))
-    return [max(1, round(factor * e)) for e in epochs]
+    return _whole([factor * e for e in epochs], level_flops, total)
 
 
 def epochs_by_policy(
@@ -135,6 +144,17 @@ class _TooSmall(ValueError):
     def __init__(self, least: float) -> None:
         super().__init__()
         self.least = least
+
+
+def _whole(ideal: Sequence[float], level_flops: Sequence[int], total: float) -> list[int]:
+    """Each rounded up or down, at least 1: what comes nearest to ``total``, then to ``ideal``."""
+    ways = product(*({max(1, math.floor(e)), max(1, math.ceil(e))} for e in ideal))
+
+    def misses(way: Sequence[int]) -> tuple[float, float]:
+        spent = sum(e * flops for e, flops in zip(way, level_flops, strict=True))
+        return abs(spent - total), sum(abs(e - i) for e, i in zip(way, ideal, strict=True))
+
+    return list(min(ways, key=misses))
 
 
 def _check_length(name: str, values: Sequence, level_flops: Sequence[int]) -> None:

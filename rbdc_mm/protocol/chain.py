@@ -25,6 +25,7 @@ from rbdc_mm.protocol.learning_stage import growth_options, learning_of
 from rbdc_mm.protocol.levels import Level, Node, Recipe, plan_levels
 from rbdc_mm.protocol.plan import TARGET, Plan, SourceFile
 from rbdc_mm.protocol.seeds import PER_PROTOCOL
+from rbdc_mm.protocol.training import training_of
 
 Size = str | Mapping[str, Any]
 
@@ -40,6 +41,7 @@ class Chain:
         distillation: ``alpha``, ``feature`` and ``until``, see ``Distillation``: every model but
             the first also learns from the one before it; None for not at all.
         parent_drop_path: drop-path rate of every model but the target.
+        training: ``schedule``, ``peak``, ``warmup`` and ``parent_cfg``, see ``Training``.
         seed: all stages' seeds follow from it; see ``protocol_seed``.
     """
 
@@ -48,6 +50,7 @@ class Chain:
     operator_options: Mapping[str, Any] = field(default_factory=dict)
     distillation: Mapping[str, Any] | None = None
     parent_drop_path: float = 0.0
+    training: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -58,6 +61,7 @@ class Chain:
                 f"protocol.operator_options={dict(self.operator_options)} without an operator"
             )
         distillation_of(self.distillation)
+        training_of(self.training)
 
     @property
     def _is_learned(self) -> bool:
@@ -101,6 +105,7 @@ class Chain:
             learning=learning,
             distillation=distillation_of(self.distillation),
             parent_drop_path=self.parent_drop_path,
+            training=training_of(self.training),
         )
         return plan_levels(
             type(self).__name__,
@@ -141,7 +146,8 @@ class CoMPT(Chain):
             (``'deit-tiny'``) or a dict of the family's sizes (``dict(base_channels=32)``), what is
             left out is the target's; see ``Arch.resized``.
         policy: by default explicit epochs, see ``budgets.falling_epochs``.
-        operator, operator_options, distillation, parent_drop_path, seed: see ``Chain``.
+        operator, operator_options, distillation, parent_drop_path, training, seed: see
+            ``Chain``.
     """
 
     chain: Sequence[Size] = ()
@@ -187,7 +193,8 @@ class Grow(Chain):
         operator_options: its own; of a learned one also its learning's ``steps`` (100) and ``lr``
             (1e-3).
         policy: by default 0.70 of scratch, uniform epochs.
-        distillation, parent_drop_path, seed: see ``Chain``.
+        distillation, parent_drop_path, training, seed: see
+            ``Chain``.
     """
 
     sources: Sequence[Size] = ()

@@ -14,6 +14,7 @@ from rbdc_mm.protocol.costs import cost_of, distilled_cost, scratch_epochs_of
 from rbdc_mm.protocol.distillation import Distillation
 from rbdc_mm.protocol.learning_stage import learning_stage
 from rbdc_mm.protocol.plan import TARGET, Plan, SourceFile, Stage
+from rbdc_mm.protocol.training import Training
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,7 @@ class Recipe:
             None for an operator that is not learned.
         distillation: how models learn from their teachers, None for not at all.
         parent_drop_path: drop-path rate of every model but the target.
+        training: in what the stages' recipe differs from the target's own.
     """
 
     policy: Mapping[str, Any]
@@ -65,6 +67,7 @@ class Recipe:
     learning: Mapping[str, Any] | None = None
     distillation: Distillation | None = None
     parent_drop_path: float = 0.0
+    training: Training = Training()
 
 
 def plan_levels(
@@ -108,13 +111,14 @@ def plan_levels(
         sum(one.flops or 0 for one in (*files, *filter(None, learning))),
     )
     stages: list[Stage] = []
-    row = 1 if files else 0
+    row, before = (1 if files else 0), 0
     for level, cost, learned, count in zip(levels, costs, learning, epochs, strict=True):
         if learned:
             stages.append(replace(learned, level=row))
             row += 1
-        stages += [_stage(n, row, level, count, cost, num_samples, recipe) for n in level.nodes]
-        row += 1
+        made = [_stage(n, row, level, count, cost, num_samples, recipe) for n in level.nodes]
+        stages += [replace(stage, epochs_before=before) for stage in made]
+        row, before = row + 1, before + count
     alone = {
         node.name: whole_schedule * cost.train
         for level, cost in zip(levels, costs, strict=True)
@@ -198,5 +202,6 @@ def _stage(
         seed=node.seed,
         data_seed=node.data_seed,
         drop_path=None if node.name == TARGET else recipe.parent_drop_path,
+        training=recipe.training,
         **more,
     )

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from rbdc_mm.arch import Arch
 from rbdc_mm.growth import OPERATORS
 from rbdc_mm.protocol.distillation import Distillation
+from rbdc_mm.protocol.training import Training
 
 TARGET = "target"
 
@@ -38,6 +39,8 @@ class Stage:
         projection_flops_per_sample: training FLOPs of what maps its feature to its teachers'.
         teacher_flops_per_sample: forward FLOPs of all its teachers for one image.
         teacher_epochs: epochs with teachers.
+        training: in what its recipe differs from the target's own.
+        epochs_before: epochs of the models that it was grown from, one below the other.
         kind: ``'train'`` or ``'operator'``.
         num_iters: iterations of an operator's learning.
         batch_size: images of one of them, on all GPUs together.
@@ -63,6 +66,8 @@ class Stage:
     projection_flops_per_sample: int = 0
     teacher_flops_per_sample: int = 0
     teacher_epochs: int = 0
+    training: Training = Training()
+    epochs_before: int = 0
     kind: Literal["train", "operator"] = "train"
     num_iters: int = 0
     batch_size: int = 0

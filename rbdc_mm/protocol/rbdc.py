@@ -19,8 +19,9 @@ from rbdc_mm.protocol.distillation import distillation_of
 from rbdc_mm.protocol.levels import Level, Node, Recipe, plan_levels
 from rbdc_mm.protocol.plan import TARGET, Plan
 from rbdc_mm.protocol.seeds import PER_PROTOCOL
+from rbdc_mm.protocol.training import training_of
 
-_COUPLING = {"mode", "center", "calibrate"}
+_COUPLING = {"mode", "center", "calibrate", "fill"}
 _SHARES = ("none", "seed", "parent")
 
 
@@ -33,7 +34,8 @@ class RBDC:
         depth: levels of coupling L; 0 trains the target alone.
         branching: parents of each coupling, K: one number, or one for each level, leaves first.
         policy: see ``budgets.epochs_by_policy``; by default 0.70 of scratch, uniform epochs.
-        coupling: options of ``growth.couple``: ``mode``, ``center``; and ``calibrate`` (batches).
+        coupling: options of ``growth.couple``: ``mode``, ``center``, ``fill``; and ``calibrate``
+            (batches).
         norm: ``'layer'`` or ``'block'``, see ``growth.couple``.
         share: what the parents of one coupling have in common, for ablations: ``'none'``;
             ``'seed'``, the seed of their weights (data order and augmentation stay their own; above
@@ -42,6 +44,7 @@ class RBDC:
         distillation: ``alpha``, ``feature`` and ``until``, see ``Distillation``: every coupled
             model also learns from its parents; None for not at all.
         parent_drop_path: drop-path rate of every model below the target.
+        training: ``schedule``, ``peak``, ``warmup`` and ``parent_cfg``, see ``Training``.
         seed: all stages' seeds follow from it; see ``protocol_seed``.
     """
 
@@ -55,6 +58,7 @@ class RBDC:
     share: str = "none"
     distillation: Mapping[str, Any] | None = None
     parent_drop_path: float = 0.0
+    training: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -75,6 +79,7 @@ class RBDC:
         if self.share not in _SHARES:
             raise ValueError(f"protocol.share={self.share!r}: wanted one of {_SHARES}")
         distillation_of(self.distillation)
+        training_of(self.training)
 
     def _factors(self) -> tuple[int, ...]:
         """Parents of each coupling, leaves first."""
@@ -104,6 +109,7 @@ class RBDC:
             operator_options=self.coupling,
             distillation=distillation_of(self.distillation),
             parent_drop_path=self.parent_drop_path,
+            training=training_of(self.training),
         )
         return plan_levels(type(self).__name__, cfg, num_samples, levels, recipe)
 

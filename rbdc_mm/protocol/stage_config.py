@@ -12,7 +12,7 @@ from rbdc_mm.checkpoint.arch_of import model_with_arch
 from rbdc_mm.config import unscoped
 from rbdc_mm.protocol.distillation import wrapper
 from rbdc_mm.protocol.learning_stage import make_learning
-from rbdc_mm.protocol.plan import Plan, Stage
+from rbdc_mm.protocol.plan import TARGET, Plan, Stage
 from rbdc_mm.protocol.schedule import Scale
 from rbdc_mm.records import FINAL
 
@@ -34,6 +34,11 @@ def stage_config(cfg: Config, plan: Plan, stage: Stage, root: Path) -> Config:
     new = deepcopy(cfg._cfg_dict.to_dict())
     for key in ("protocol", "runner_type"):
         new.pop(key, None)
+    training = stage.training
+    if stage.name != TARGET:
+        new = training.for_parents(new)
+    if stage.parents and stage.kind == "train":
+        new = training.started(new)
     new["model"] = model_with_arch(new["model"], stage.arch)
     if stage.drop_path is not None:
         new["model"]["backbone"]["drop_path_rate"] = stage.drop_path
@@ -42,8 +47,13 @@ def stage_config(cfg: Config, plan: Plan, stage: Stage, root: Path) -> Config:
     for key in ("val_interval", "val_begin"):
         if new["train_cfg"].get(key):
             new["train_cfg"][key] = min(new["train_cfg"][key], stage.epochs)
-    new["param_scheduler"] = scale.schedulers(new.get("param_scheduler"))
     new["custom_hooks"] = [scale.hook(hook) for hook in new.get("custom_hooks") or ()]
+    if training.schedule == "continue":
+        scale = Scale(plan.target.epochs_before + plan.target.epochs, plan.scratch_epochs)
+        if stage.epochs_before:
+            hook = dict(type="rbdc_mm.ContinuedScheduleHook", epochs=stage.epochs_before)
+            new["custom_hooks"].append(hook)
+    new["param_scheduler"] = scale.schedulers(new.get("param_scheduler"))
     new["randomness"] = {**new.get("randomness", {}), "seed": stage.seed}
     checkpoint = new.setdefault("default_hooks", {}).setdefault("checkpoint", {})
     if checkpoint.get("max_keep_ckpts") == 1:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pandas as pd
 
 from rbdc_mm.report.collect import say
@@ -13,7 +15,7 @@ TARGET_ROLES = ("run", "target")  # leaves and nodes are means to an end
 # total forgive what rounding to ten in a file may differ by.
 SAME = ["kind", "dataset", "num_classes", "architecture", "params_m", "gmacs_per_sample", "method",
         "operator", "config", "config_hash", "role", "epochs", "total_key"]  # fmt: skip
-_COSTS = ["own_pflops", "with_teachers_pflops", "pretraining_pflops", "total_pflops"]
+_COSTS = ["own_pflops", "with_teachers_pflops", "pretraining_pflops", "total_pflops", "wall_s"]
 
 
 def arm_keys(rows: pd.DataFrame) -> pd.DataFrame:
@@ -28,7 +30,8 @@ def arms_of(rows: pd.DataFrame) -> pd.DataFrame:
 
     Adds to the columns in common: ``n`` runs, ``seeds``, every metric's ``_mean``, ``_std`` (sample
     standard deviation, n - 1; NaN for one run) and, but for the rest of COCO's twelve numbers, the
-    mean of its ``best_``, costs in PFLOPs,
+    mean of its ``best_``, costs in PFLOPs, ``total_hours`` where all were ``hours_on`` one kind of
+    machine,
     ``total_is_lower_bound`` where any run's is, ``has_parents`` where any run has some.
 
     For detection, seeds of pretraining are runs like any other.
@@ -48,8 +51,11 @@ def arms_of(rows: pd.DataFrame) -> pd.DataFrame:
         for metric in (column for column in COCO_METRICS if column in runs):
             arm[f"{metric}_mean"] = runs[metric].mean(skipna=False)
             arm[f"{metric}_std"] = runs[metric].std(skipna=False)
-        for cost in [*_COSTS, "wall_s"]:
+        for cost in _COSTS:
             arm[cost] = runs[cost].mean()
+        places = runs["hours_on"].unique()
+        arm["hours_on"] = places[0] if len(places) == 1 else ""
+        arm["total_hours"] = runs["total_hours"].mean(skipna=False) if arm["hours_on"] else math.nan
         arm["total_is_lower_bound"] = bool(runs["total_is_lower_bound"].any())
         arm["has_parents"] = bool((runs["parents"] != "").any())
         arms.append(arm)

@@ -16,6 +16,10 @@ FLOPS = (
     "FLOPs: forward and backward, 2 per multiply-add, without evaluation; every source model "
     "counts once; ≥: some source model's cost is unknown."
 )
+HOURS = (
+    "Hours: GPU-hours, on a CPU core-hours (processor time), of a run and all its source models, "
+    "evaluation and start-up included; only of one kind of machine."
+)
 _BEST = (
     "Bold, rank 1: the most accurate of its data set and model, and all that its noise does not "
     "tell from it ({test}, 95% for all pairs at once{floor}); –: not ranked, being a single run, "
@@ -100,6 +104,13 @@ def totals(frame: pd.DataFrame, factor: float) -> list[str]:
     """Total FLOPs times ``factor``, with ≥ where some source model's cost is unknown."""
     costs = zip(frame["total_pflops"], frame["total_is_lower_bound"], strict=True)
     return [bounded(factor * x, bound, "≥", digits) for x, bound in costs]
+
+
+def hours(frame: pd.DataFrame) -> dict[str, list[str]]:
+    """The column of hours; none where none are known."""
+    if frame["total_hours"].isna().all():
+        return {}
+    return {"hours of (c)": [digits(x, 3) for x in frame["total_hours"]]}
 
 
 def number(value: float, form: str) -> str:

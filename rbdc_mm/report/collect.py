@@ -32,7 +32,7 @@ _ORDER = ["kind", "dataset", "params_m", "method", "config", "role", "total_pflo
           "run_id"]  # fmt: skip
 
 _AS_THEY_ARE = ("operator", "architecture", "config_hash", "dataset", "num_classes", "seed",
-                "wall_s", "gpu_hours", "peak_memory_of", "device", "commit", "dirty")  # fmt: skip
+                "wall_s", "gpu_hours", "core_hours", "peak_memory_of", "device", "commit", "dirty")  # fmt: skip
 
 
 def collect(paths: Iterable[str | Path]) -> Runs:
@@ -43,7 +43,9 @@ def collect(paths: Iterable[str | Path]) -> Runs:
     (1e15 FLOPs, 2 per multiply-add, forward and backward): ``own`` the run itself,
     ``with_teachers`` also its teachers, operator and search, ``total`` also every ancestor;
     ``pretraining`` (detection only) is what its ancestors cost. ``left_out`` says why a
-    run may not enter any mean, and is empty for the others.
+    run may not enter any mean, and is empty for the others. ``total_hours`` is the time of the run
+    and of all its ancestors, GPU-hours or (on a CPU) core-hours of ``hours_on``; NaN and empty
+    where one of them is not among the runs, or was on another kind of machine.
 
     Said on stderr: unfinished runs, broken files, runs that are left out of means.
 
@@ -76,6 +78,7 @@ def collect(paths: Iterable[str | Path]) -> Runs:
     rows, curves, stages, unfinished = (_concatenated(parts) for parts in frames)
     more = [column for column in COCO_METRICS if column in rows]
     rows = rows[[*COLUMNS, *more]].sort_values(_ORDER, kind="stable", ignore_index=True)
+    rows[["total_hours", "hours_on"]] = _hours(rows, stages)
     mark_repeats(rows, curves)
     for _, row in rows[rows["left_out"] != ""].iterrows():
         if row["role"] != "operator":
@@ -134,6 +137,27 @@ def _frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
     others = [c for c in frame if c not in texts and frame[c].dtype == object and c != "dirty"]
     frame = frame.astype({c: object for c in texts}).fillna(dict.fromkeys(texts, ""))
     return frame.astype(dict.fromkeys(others, float))  # None is NaN
+
+
+def _hours(rows: pd.DataFrame, stages: pd.DataFrame) -> pd.DataFrame:
+    """``total_hours`` and ``hours_on`` of every run, see ``collect``."""
+    on_gpu = rows["peak_memory_of"] == "device"
+    own = pd.DataFrame({
+        "entry": rows["run_id"],
+        "hours": rows["gpu_hours"].where(on_gpu, rows["core_hours"]),
+        # however many of them
+        "on": rows["device"].str.replace(r"^\d+ (x|of \d+ cores of) ", "", regex=True),
+    })  # fmt: skip
+    parts = stages.loc[stages["entry_kind"] != "grow", ["run_id", "entry"]]
+    parts = parts.merge(own, on="entry", how="left")
+    by_run = parts.groupby("run_id")
+    total, places = by_run["hours"].agg(lambda x: x.sum(skipna=False)), by_run["on"]
+    known = total.notna() & (places.nunique(dropna=False) == 1)
+    found = pd.DataFrame({
+        "total_hours": total.where(known), "hours_on": places.first().where(known, "")
+    })  # fmt: skip
+    found = found.reindex(rows["run_id"]).reset_index(drop=True)
+    return found.fillna({"hours_on": ""})
 
 
 def _concatenated(frames: list[pd.DataFrame]) -> pd.DataFrame:

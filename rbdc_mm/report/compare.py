@@ -33,9 +33,12 @@ _BOUNDED = ("pretraining_pflops", "total_pflops")
 _RESOURCES = {
     "wall_s": "wall time (s)",
     "gpu_hours": "GPU-hours",
+    "core_hours": "core-hours",
+    "total_hours": "hours, with its source models'",
     "peak_memory_gib": "peak memory (GiB)",
     "energy_kwh": "energy (kWh)",
 }
+_WHERE_KNOWN = ("pretraining_pflops", "core_hours", "total_hours")
 _UNKNOWN = "of some source model nobody knows the cost"
 
 
@@ -140,7 +143,7 @@ def _costs(a: Side, b: Side, unit: str, factor: float) -> Table:
     rows = []
     for column, words in {**_COSTS, **_RESOURCES}.items():
         values = [float(x.rows[column].astype(float).mean(skipna=False)) for x in (a, b)]
-        if column == "pretraining_pflops" and all(map(math.isnan, values)):
+        if column in _WHERE_KNOWN and all(map(math.isnan, values)):
             continue
         is_flops = column in _COSTS
         bounds = [column in _BOUNDED and x.is_lower_bound for x in (a, b)]
@@ -157,7 +160,8 @@ def _costs(a: Side, b: Side, unit: str, factor: float) -> Table:
         rows.append([f"{words} ({unit})" if is_flops else words, *cells, digits(ratio, 3)])
     note = (
         "FLOPs: forward and backward, 2 per multiply-add. Time, memory and energy are the run's "
-        f"own, without its source models'. ≥: {_UNKNOWN}."
+        "own, without its source models', but for the hours that are with them: GPU-hours, on a "
+        f"CPU core-hours. ≥: {_UNKNOWN}."
     )
     return _table("Costs", ["", "A", "B", "B / A"], rows, note)
 

@@ -18,13 +18,19 @@ SCRATCH = "scratch"
 PANEL = ["dataset", "params_m", "gmacs_per_sample"]  # one data set and architecture
 EQUAL = 1e-9  # points; means of the same numbers may differ by rounding
 
-# What each kind's accuracy is held against: column without _pflops -> words. The last is the
-# headline, that which charges everything.
+# What each kind's accuracy is held against -> words; of FLOPs the last is the headline, that which
+# charges everything, as the hours do.
 COSTS = {
     "classification": {"own": "(a) target alone", "with_teachers": "(b) + teachers, operator",
-                       "total": "(c) + source models"},
-    "detection": {"pretraining": "pretraining", "total": "pretraining + finetuning"},
+                       "total": "(c) + source models", "hours": "hours of all of (c)"},
+    "detection": {"pretraining": "pretraining", "total": "pretraining + finetuning",
+                  "hours": "hours of both"},
 }  # fmt: skip
+
+
+def cost_column(cost: str) -> str:
+    """The column of a cost of ``COSTS``: PFLOPs, or hours."""
+    return "total_hours" if cost == "hours" else f"{cost}_pflops"
 
 
 def kind_of(metric: str) -> str:
@@ -155,22 +161,22 @@ def budgets(arms: pd.DataFrame, cost: str, metric: str) -> list[pd.DataFrame]:
     Four digits make a budget, as in arms. Arms whose cost is nothing (no place on a log axis) or
     only known in part are in none.
     """
-    known = (arms[f"{cost}_pflops"] > 0) & arms[f"{metric}_mean"].notna()
+    known = (arms[cost_column(cost)] > 0) & arms[f"{metric}_mean"].notna()
     if cost in ("total", "pretraining"):
         known &= ~arms["total_is_lower_bound"]
     arms = arms[known]
-    keys = [float(f"{pflops:.4g}") for pflops in arms[f"{cost}_pflops"]]
+    keys = [float(f"{pflops:.4g}") for pflops in arms[cost_column(cost)]]
     return [group for _, group in arms.groupby(keys, sort=True)]
 
 
 def curve_of(arms: pd.DataFrame, cost: str, metric: str) -> Curve | None:
-    """The curve of one panel's arms of one method (see ``budgets``) in PFLOPs, None without any."""
+    """The curve of one panel's arms of one method (see ``budgets``) in PFLOPs (or hours), None without any."""
     points = []
     for group in budgets(arms, cost, metric):
         runs = group["n"].sum()
         flops, accuracy = (
             float((group[column] * group["n"]).sum() / runs)
-            for column in (f"{cost}_pflops", f"{metric}_mean")
+            for column in (cost_column(cost), f"{metric}_mean")
         )
         points.append((flops, accuracy, int(runs)))
     return Curve(*zip(*points, strict=True)) if points else None

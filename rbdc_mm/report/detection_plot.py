@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.transforms import offset_copy
 
 from rbdc_mm.report.arms import targets_of
-from rbdc_mm.report.curves import COSTS, panels_of
+from rbdc_mm.report.curves import COSTS, cost_column, panels_of
 from rbdc_mm.report.labels import BESIDE, Label, place_labels
 from rbdc_mm.report.stats import seed_values
 from rbdc_mm.report.style import flops_axis, looks_of
@@ -54,7 +54,7 @@ def detection_figure(
                              runs_words=one_run_words(targets["n"]),
                              seeds_ap=seed_values(rows, targets, metric))  # fmt: skip
     panels = panels_of(targets, "detection")
-    costs = COSTS["detection"]
+    costs = [cost for cost in COSTS["detection"] if targets[cost_column(cost)].notna().any()]
     size = (_PANEL[0] * len(costs), _PANEL[1] * len(panels) + _FOOT)
     figure = Figure(figsize=size, facecolor="white", layout="constrained")
     figure.get_layout_engine().set(rect=(0, _FOOT / size[1], 1, 1 - _FOOT / size[1]), wspace=0.05)
@@ -77,15 +77,15 @@ def detection_figure(
 
 def _panel(axes: Axes, arms: pd.DataFrame, cost: str, looks: dict[str, tuple[str, str]]) -> tuple:
     """Draws one panel; returns its labels and what they must not cover, see ``place_labels``."""
-    unit, factor = flops_unit(arms[f"{cost}_pflops"])
+    unit, factor = ("h", 1.0) if cost == "hours" else flops_unit(arms[cost_column(cost)])
     labels, marks, beside, lines = [], [], [], []
     if cost == "pretraining":  # of unknown cost is not without pretraining: it has no place
         arms = arms[(arms["pretraining_pflops"] > 0) | ~arms["total_is_lower_bound"].astype(bool)]
-    known = arms[arms[f"{cost}_pflops"] > 0]
+    known = arms[arms[cost_column(cost)] > 0]
     if known.empty:
         axes.set_axis_off()
         return labels, marks, beside, lines
-    xs = factor * known[f"{cost}_pflops"]
+    xs = factor * known[cost_column(cost)]
     low, high = flops_axis(axes, xs)
     for n, arm in arms.iterrows():
         colour, marker = looks[arm["method"]]
@@ -93,6 +93,8 @@ def _panel(axes: Axes, arms: pd.DataFrame, cost: str, looks: dict[str, tuple[str
         name = method_words(arm["method"]) + arm["runs_words"]
         name += " (FLOPs ≥)" if arm["total_is_lower_bound"] else ""
         if n not in known.index:
+            if cost == "hours":  # not known
+                continue
             axes.axhline(y, color=colour, lw=1.0, ls=(0, (4, 3)), zorder=2)
             lines.append([(low, y), (high, y)])
             labels.append(Label(math.sqrt(low * high), y, name, colour))
@@ -109,7 +111,8 @@ def _panel(axes: Axes, arms: pd.DataFrame, cost: str, looks: dict[str, tuple[str
         marks.append((x, y))
         labels.append(Label(x, y, name, colour))
     axes.margins(y=0.15)
-    axes.set_xlabel(f"{COSTS['detection'][cost]} FLOPs ({unit})")
+    words = COSTS["detection"][cost] + ("" if cost == "hours" else " FLOPs")
+    axes.set_xlabel(f"{words} ({unit})")
     return labels, marks, beside, lines
 
 

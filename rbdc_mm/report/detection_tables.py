@@ -6,12 +6,14 @@ import pandas as pd
 
 from rbdc_mm.report.cells import (
     FLOPS,
+    HOURS,
     MEANS,
     best_note,
     bounded,
     counts,
     differences,
     epochs,
+    hours,
     made_table,
     number,
     over_note,
@@ -52,6 +54,7 @@ def downstream_table(frame: pd.DataFrame, baseline: str = SCRATCH) -> Table:
         f"finetuning ({unit})": [digits(factor * x) for x in frame["finetuning_pflops"]],
         f"total ({unit})": totals(frame, factor),
     }
+    columns |= {"hours of both": cells for cells in hours(frame).values()}
     for method in methods:
         for metric in GAINED:
             name = f"gain_over_{method}_{metric}"
@@ -66,7 +69,7 @@ def downstream_table(frame: pd.DataFrame, baseline: str = SCRATCH) -> Table:
     verdicts, tests = (pd.concat([frame[f"{name}_{x}"] for name in names])
                        for x in ("verdict", "test"))  # fmt: skip
     said = over_note(" or ".join(map(method_words, methods)), verdicts, tests, floor=True)
-    note = " ".join(part for part in (MEANS, said, FLOPS) if part)
+    note = " ".join(part for part in (MEANS, said, FLOPS, HOURS if hours(frame) else "") if part)
     best = {f"{metric_words(ap)} (%)": frame[f"rank_{ap}"] == 1 for ap in GAINED}
     return made_table(
         "downstream", "Detection: AP against FLOPs", columns, note, frame["config"], best

@@ -12,6 +12,7 @@ from rbdc_mm.report.curves import (
     SCRATCH,
     Fits,
     budgets,
+    cost_column,
     curve_of,
     is_baseline,
     kind_of,
@@ -35,7 +36,7 @@ APS = ("bbox_mAP", "bbox_mAP_50", "segm_mAP", "segm_mAP_50")
 GAINED = ("bbox_mAP", "segm_mAP")
 WHO = ["dataset", "architecture", "params_m", "gmacs_per_sample", "num_classes", "method",
        "operator", "config", "config_hash", "role", "epochs", "n", "seeds"]  # fmt: skip
-_WHOLE_COSTS = ["total_pflops", "total_is_lower_bound"]
+_WHOLE_COSTS = ["total_pflops", "total_is_lower_bound", "total_hours", "hours_on"]
 
 
 def classification_frame(
@@ -142,14 +143,17 @@ def savings_frame(
     for cost in COSTS[kind]:
         savings: list[dict] = [{} for _ in range(len(targets))]
         for _, panel in targets.groupby(panel_of(kind), dropna=False):
-            against = _Baseline(panel[is_base[panel.index]], cost, metric, means)
-            for n, arm in panel.iterrows():
-                savings[n] = (
-                    _numbers(Estimate(note="baseline"), Interval(), Estimate(note="baseline"))
-                    if is_base[n]
-                    else against.numbers(arm, means[n])
-                )
-        frame[f"{cost}_pflops"] = targets[f"{cost}_pflops"]
+            # hours of different machines say nothing of each other
+            places = panel.groupby("hours_on") if cost == "hours" else [("", panel)]
+            for _, here in places:
+                against = _Baseline(here[is_base[here.index]], cost, metric, means)
+                for n, arm in here.iterrows():
+                    savings[n] = (
+                        _numbers(Estimate(note="baseline"), Interval(), Estimate(note="baseline"))
+                        if is_base[n]
+                        else against.numbers(arm, means[n])
+                    )
+        frame[cost_column(cost)] = targets[cost_column(cost)]
         names = {key: key.replace("*", cost) for key in savings[0]}
         frame = frame.join(pd.DataFrame(savings, index=targets.index).rename(columns=names))
         frame[f"on_front_{cost}"] = _fronts(targets, cost, metric)
@@ -172,12 +176,14 @@ def curves_frame(arms: pd.DataFrame, metric: str = "top1", baseline: str = SCRAT
         for method, own in panel[~is_baseline(panel, baseline)].groupby("method"):
             row = dict(zip(keys, panel_key, strict=True)) | {"method": method, "num_budgets": 0}
             for cost in COSTS[kind]:
+                if cost == "hours" and panel["hours_on"].nunique() > 1:
+                    continue  # of different machines
                 curve, against = (curve_of(x, cost, metric) for x in (own, base))
                 num = len(curve.flops) if curve else 0
                 gain = mean_gain(curve, against) if num > 1 and against else None
                 row["num_budgets"] = max(row["num_budgets"], num)
-                row[f"lowest_{cost}_pflops"] = curve.flops[0] if curve else np.nan
-                row[f"highest_{cost}_pflops"] = curve.flops[-1] if curve else np.nan
+                row[f"lowest_{cost_column(cost)}"] = curve.flops[0] if curve else np.nan
+                row[f"highest_{cost_column(cost)}"] = curve.flops[-1] if curve else np.nan
                 row[f"mean_gain_{cost}_points"] = np.nan if gain is None else gain
             if row["num_budgets"] > 1:
                 rows.append(row)
@@ -200,13 +206,14 @@ class _Baseline:
 
     def numbers(self, arm: pd.Series, drawn: np.ndarray) -> dict[str, object]:
         """An arm's columns of ``savings_frame``, with ``*`` for the cost."""
-        flops, accuracy = arm[f"{self.cost}_pflops"], arm[f"{self.metric}_mean"]
+        flops, accuracy = arm[cost_column(self.cost)], arm[f"{self.metric}_mean"]
         unknown = self.cost in ("total", "pretraining") and arm["total_is_lower_bound"]
         how = {"flops_is_lower_bound": bool(unknown)}
         saving = saving_at_equal_accuracy(self.curve, accuracy, flops, **how)
         gain = gain_at_equal_flops(self.curve, accuracy, flops, **how)
         if self.curve is None or not flops > 0:
-            interval = Interval(note="no baseline" if self.curve is None else "costs nothing")
+            why = "no baseline" if self.curve is None else "costs nothing"
+            interval = Interval(note="not known" if np.isnan(flops) else why)
         elif arm["n"] == 1 or self.drawn is None:
             whose = "" if arm["n"] == 1 else " of the baseline"
             interval = Interval(note=f"single run{whose}")
@@ -271,11 +278,12 @@ def _detectors(rows: pd.DataFrame, targets: pd.DataFrame, metrics: tuple[str, ..
 
 
 def _fronts(targets: pd.DataFrame, cost: str, metric: str) -> pd.Series:
-    costs = targets[f"{cost}_pflops"].copy()
+    costs = targets[cost_column(cost)].copy()
     if cost in ("total", "pretraining"):
         costs[targets["total_is_lower_bound"].astype(bool)] = np.nan
     found = pd.Series(False, index=targets.index)
     over = ["dataset", "epochs"] if kind_of(metric) == "detection" else ["dataset"]
+    over += ["hours_on"] if cost == "hours" else []
     for _, here in targets.groupby(over, dropna=False):
         accuracies = here[f"{metric}_mean"].to_numpy(float)
         found[here.index] = on_front(costs[here.index].to_numpy(float), accuracies)

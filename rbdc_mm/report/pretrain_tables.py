@@ -6,12 +6,14 @@ import pandas as pd
 
 from rbdc_mm.report.cells import (
     FLOPS,
+    HOURS,
     MEANS,
     best_note,
     bounded,
     counts,
     differences,
     epochs,
+    hours,
     made_table,
     number,
     over_note,
@@ -32,11 +34,11 @@ from rbdc_mm.report.words import (
 )
 
 _LETTERS = {
-    "classification": {"own": "(a)", "with_teachers": "(b)", "total": "(c)"},
-    "detection": {"pretraining": "(pretraining)", "total": "(total)"},
+    "classification": {"own": "(a)", "with_teachers": "(b)", "total": "(c)", "hours": "(hours)"},
+    "detection": {"pretraining": "(pretraining)", "total": "(total)", "hours": "(hours)"},
 }
 _SAVING = (
-    "Saving: 1 − FLOPs / FLOPs of {baseline} at equal {metric}; speed-up: the inverse ratio; gain: "
+    "Saving: 1 − FLOPs (or hours) / those of {baseline} at equal {metric}; speed-up: the inverse ratio; gain: "
     "{metric} over that of {baseline} at equal FLOPs. Read between the points of {baseline} on the "
     "same data set and model, in log FLOPs, never beyond them: ≥ saving: more accurate than the "
     "best of them (beyond the curve), held against that; below the curve: less accurate than the "
@@ -69,10 +71,11 @@ def classification_table(frame: pd.DataFrame, baseline: str = SCRATCH) -> Table:
                 frame["percent_of_longest_baseline"], frame["total_is_lower_bound"], strict=True
             )
         ],
+        **hours(frame),
         "n": counts(frame["n"]),
     }
     said = over_note(words, frame[f"{over}_verdict"], frame[f"{over}_test"])
-    parts = [MEANS, best_note(frame["rank_test"]), said, FLOPS]
+    parts = [MEANS, best_note(frame["rank_test"]), said, FLOPS, HOURS if hours(frame) else ""]
     note = " ".join(part for part in parts if part)
     best = {"top-1 (%)": frame["rank"] == 1}
     return made_table("classification", "Classification", columns, note, frame["config"], best)
@@ -82,8 +85,10 @@ def savings_table(frame: pd.DataFrame, metric: str, baseline: str = SCRATCH) -> 
     """What each method saved, by every total; see ``savings_frame``."""
     kind = kind_of(metric)
     costs = COSTS[kind]
-    letters = _LETTERS[kind]
-    last = list(costs)[-1]
+    letters, last = dict(_LETTERS[kind]), "total"
+    timed = frame["total_hours"].notna().any()
+    if not timed:
+        del letters["hours"]
     columns = who(frame) | {"epochs": epochs(frame)}
     columns[f"{metric_words(metric)} (%)"] = spreads(frame, metric)
     for cost, words in letters.items():
@@ -92,7 +97,11 @@ def savings_table(frame: pd.DataFrame, metric: str, baseline: str = SCRATCH) -> 
             for _, arm in frame.iterrows()
         ]
     columns |= {
-        f"95% interval {letters[last]} (%)": [_interval(arm, last) for _, arm in frame.iterrows()],
+        f"95% interval {letters[cost]} (%)": [_interval(arm, cost) for _, arm in frame.iterrows()]
+        for cost in letters
+        if cost in (last, "hours")
+    }
+    columns |= {
         f"speed-up {letters[last]} (×)": [
             bounded(arm[f"speedup_{last}"], True, arm[f"saving_{last}_bound"], "{:.2f}")
             for _, arm in frame.iterrows()
@@ -106,8 +115,9 @@ def savings_table(frame: pd.DataFrame, metric: str, baseline: str = SCRATCH) -> 
     }
     note = _SAVING.format(baseline=method_words(baseline), metric=metric_words(metric))
     if kind == "classification":
-        charged = "; ".join(costs.values())
+        charged = "; ".join(words for cost, words in costs.items() if cost != "hours")
         note = f"FLOPs charged: {charged}. {note}"
+    note += f" {HOURS}" if timed else ""
     title = f"{kind.capitalize()}: saved at equal {metric_words(metric)}"
     return made_table(f"{kind}_savings", title, columns, note, frame["config"])
 
@@ -131,12 +141,14 @@ def curves_table(frame: pd.DataFrame, metric: str, baseline: str = SCRATCH) -> T
         ],
     }
     for cost, words in COSTS[kind].items():
+        if cost == "hours" and frame["mean_gain_hours_points"].isna().all():
+            continue
         columns[f"mean gain, {words} (points)"] = [
             number(x, "{:+.2f}") for x in frame[f"mean_gain_{cost}_points"]
         ]
     note = (
         f"Mean gain: area between the curves of the method and of {method_words(baseline)} in log "
-        "FLOPs, over the range that both have, divided by that range; –: they have none."
+        "FLOPs (or hours), over the range that both have, divided by that range; –: they have none."
     )
     title = f"{kind.capitalize()}: {metric_words(metric)} over a range of budgets"
     return made_table(f"{kind}_curves", title, columns, note)

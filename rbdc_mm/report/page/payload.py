@@ -32,7 +32,7 @@ _SYMBOLS = {"o": ("circle", "●"), "s": ("square", "■"), "D": ("diamond", "�
             "X": ("x", "✖")}  # fmt: skip
 _ARM = ["kind", "method", "dataset", "architecture", "params_m", "gmacs_per_sample", "config",
         "config_hash", "epochs", "n", "seeds", "own_pflops", "with_teachers_pflops",
-        "pretraining_pflops", "total_pflops", "total_is_lower_bound"]  # fmt: skip
+        "pretraining_pflops", "total_pflops", "total_is_lower_bound", "total_hours"]  # fmt: skip
 _SAVED = ("saving_", "speedup_", "gain_", "on_front_")  # what is shown of savings_frame
 
 

@@ -42,6 +42,8 @@ function costFacts(row) {
     ["evaluation, in no total", withUnit(flops(row.eval_pflops), data.unit)],
     ["wall time", known(row.wall_s) ? duration(row.wall_s) : null],
     ["GPU-hours", known(row.gpu_hours) ? digits(row.gpu_hours) : null],
+    ["core-hours", known(row.core_hours) ? digits(row.core_hours) : null],
+    ["hours with its source models'", known(row.total_hours) ? digits(row.total_hours) : null],
     [known(row.peak_memory_of) ? `peak memory of the ${row.peak_memory_of}` : "peak memory", withUnit(row.peak_memory_gib, "GiB", 3)],
     ["energy", withUnit(row.energy_kwh, "kWh", 3)],
     ["convention", row.convention],
@@ -57,7 +59,8 @@ function bounded(value, bound, note, decimals = 1) {
 const savingWords = (arm, cost) => bounded(arm[`saving_${cost}_percent`], arm[`saving_${cost}_bound`], arm[`saving_${cost}_note`]);
 
 function savingFacts(arm) {
-  const costs = COSTS[arm.kind].map(([name, words]) => [name.replace("_pflops", ""), words]).reverse();
+  const costs = COSTS[arm.kind].filter(areKnown)
+    .map(([name, words]) => [name === "total_hours" ? "hours" : name.replace("_pflops", ""), words]).reverse();
   return facts(costs.flatMap(([cost, words]) => {
     const [low, high] = [arm[`saving_${cost}_low_percent`], arm[`saving_${cost}_high_percent`]];
     const ends = known(low) || known(high) ? `, 95% interval ${bounded(low, "", "open")} to ${bounded(high, "", "open")} %` : "";
@@ -65,7 +68,7 @@ function savingFacts(arm) {
     const unit = known(arm[`saving_${cost}_percent`]) ? " %" : "";
     return [[`saving, ${words}`, savingWords(arm, cost) + unit + note + ends],
       [`speed-up, ${words}`, known(arm[`speedup_${cost}`]) ? `${bounded(arm[`speedup_${cost}`], arm[`saving_${cost}_bound`], "", 2)} ×` : null],
-      [`gain at equal FLOPs, ${words}`, known(arm[`gain_${cost}_points`]) ? `${bounded(arm[`gain_${cost}_points`], arm[`gain_${cost}_bound`], "", 2)} points` : null]];
+      [`gain at equal cost, ${words}`, known(arm[`gain_${cost}_points`]) ? `${bounded(arm[`gain_${cost}_points`], arm[`gain_${cost}_bound`], "", 2)} points` : null]];
   }));
 }
 

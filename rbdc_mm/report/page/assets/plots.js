@@ -10,9 +10,11 @@ const MARGIN = { l: 62, r: 18, t: 14, b: 52 };
 const isNarrow = () => window.innerWidth < 640; // then the legend alone names the marks
 
 const COSTS = {
-  classification: [["total_pflops", "(c) total"], ["with_teachers_pflops", "(b) + teachers"], ["own_pflops", "(a) own"]],
-  detection: [["total_pflops", "total, with finetuning"], ["pretraining_pflops", "pretraining alone"]],
+  classification: [["total_pflops", "(c) total"], ["with_teachers_pflops", "(b) + teachers"], ["own_pflops", "(a) own"], ["total_hours", "hours of (c)"]],
+  detection: [["total_pflops", "total, with finetuning"], ["pretraining_pflops", "pretraining alone"], ["total_hours", "hours of both"]],
 };
+const areKnown = ([name]) => name !== "total_hours" || arms.some((arm) => known(arm.total_hours));
+const inUnit = (cost, value) => (cost === "total_hours" ? value : flops(value));
 
 function metricsOf(kind) {
   const all = Object.entries(data.metrics);
@@ -29,6 +31,7 @@ function hoverOf(arm, metric) {
     `total (c) ${flopsWords(arm.total_pflops, arm.total_is_lower_bound)} ${data.unit}`,
   ];
   if (known(arm.pretraining_pflops)) lines.push(`pretraining ${flopsWords(arm.pretraining_pflops)} ${data.unit}`);
+  if (known(arm.total_hours)) lines.push(`${digits(arm.total_hours, 3)} hours in all`);
   lines.push(escaped(arm.config || "no config named"));
   return lines.join("<br>");
 }
@@ -62,11 +65,11 @@ function pointsOf({ panel, metric, cost, hidden }) {
   return arms.filter((arm) => arm.panel === panel && !hidden.has(arm.method) &&
     known(arm[`${metric}_mean`]) && known(arm[cost]))
     .map((arm) => ({
-      arm, method: arm.method, label: arm.label, x: flops(arm[cost]),
+      arm, method: arm.method, label: arm.label, x: inUnit(cost, arm[cost]),
       y: arm[`${metric}_mean`], sd: arm[`${metric}_std`] ?? 0,
       isBound: ["total_pflops", "pretraining_pflops"].includes(cost) && arm.total_is_lower_bound,
       seeds: arm.runs.map((id) => runById.get(id)).filter((run) => known(run[metric]) && run[cost] > 0)
-        .map((run) => ({ run, x: flops(run[cost]), y: run[metric] })),
+        .map((run) => ({ run, x: inUnit(cost, run[cost]), y: run[metric] })),
     }));
 }
 
@@ -120,10 +123,10 @@ function drawCosts(div, kind, state) {
     font: FONT, showlegend: false, hovermode: "closest", margin: MARGIN, shapes: levels, paper_bgcolor: "white",
     annotations: [...names, ...labelsFor(points, taken, frame)],
     hoverlabel: { align: "left", bgcolor: "white", bordercolor: "#888", font: FONT },
-    xaxis: logAxis(x, `training FLOPs, ${costWords} (${data.unit})`),
+    xaxis: logAxis(x, state.cost === "total_hours" ? `${costWords}: GPU-hours, core-hours on a CPU` : `training FLOPs, ${costWords} (${data.unit})`),
     yaxis: { ...AXIS, range: y, title: { text: `${data.metrics[state.metric]} (%)` } },
   }, CONFIG);
-  div.setAttribute("aria-label", `${data.metrics[state.metric]} against training FLOPs of ${points.length} arms`);
+  div.setAttribute("aria-label", `${data.metrics[state.metric]} against training ${state.cost === "total_hours" ? "hours" : "FLOPs"} of ${points.length} arms`);
 }
 
 // Which methods a plot shows; at the same time its legend.
@@ -162,7 +165,7 @@ function costSection(name, kind) {
     choice("Data set and architecture", panels.map(([n, panel]) => [n, `${panel.words} (${panel.model})`]),
       (n) => set("panel")(Number(n))),
     choice("Metric", metrics, set("metric")),
-    radios("FLOPs of", COSTS[kind], set("cost")),
+    radios("FLOPs of", COSTS[kind].filter(areKnown), set("cost")),
     checkbox("single seeds", state.seeds, set("seeds")),
     legend(arms.filter((arm) => arm.kind === kind), state.hidden, draw));
   draw();

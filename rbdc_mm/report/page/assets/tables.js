@@ -57,7 +57,8 @@ function drawTables(DataTable) {
   const ends = [number("n", "n", whole), number("epochs", "epochs", whole), ...who, text("config", "config", { className: "wrap" })];
   const arm = opener("method", (row) => methodWords(row.method), (row) => row.method);
   const saved = (cost, words) => number(`saving_${cost}_percent`, `saving ${words} (%)`, (value, row) => savingWords(row, cost));
-  const savings = [saved("own", "(a)"), saved("with_teachers", "(b)"), saved("total", "(c)")];
+  const savings = [saved("own", "(a)"), saved("with_teachers", "(b)"), saved("total", "(c)"), saved("hours", "(hours)")].slice(0, areKnown(["total_hours"]) ? 4 : 3);
+  const spentHours = number("total_hours", "hours in all", plain(3));
   for (const [id, kind, decimals, costs, more] of [
     ["classification-table", "classification", 2, [["own_pflops", "(a) own"], ["with_teachers_pflops", "(b) + teachers"], ["total_pflops", "(c) total"]], savings],
     ["detection-table", "detection", 1, [["pretraining_pflops", "pretraining"], ["with_teachers_pflops", "finetuning"], ["total_pflops", "total"]], []],
@@ -65,7 +66,7 @@ function drawTables(DataTable) {
     const metrics = metricsOf(kind);
     if (metrics.length === 0) continue;
     makeTable(DataTable, id, arms.filter((row) => row.kind === kind),
-      [{ ...arm, always: true }, architecture, ...metricColumns([kind], decimals), ...costs.map(([name, words]) => pflops(name, words)), ...more, ...ends],
+      [{ ...arm, always: true }, architecture, ...metricColumns([kind], decimals), ...costs.map(([name, words]) => pflops(name, words)), spentHours, ...more, ...ends],
       (row) => openArm(row.id), `${metrics[0][0]}_mean`);
   }
   const percent = (value) => (known(value) ? value.toFixed(2) : "–");
@@ -77,6 +78,7 @@ function drawTables(DataTable) {
     number("epochs", "epochs", whole), ...who,
     pflops("own_pflops", "(a) own"), pflops("with_teachers_pflops", "(b) + teachers"), pflops("total_pflops", "(c) total"),
     number("wall_s", "wall time (s)", plain()), number("gpu_hours", "GPU-hours (h)", plain()),
+    number("core_hours", "core-hours (h)", plain()), number("total_hours", "hours in all", plain(3)),
     number("peak_memory_gib", "peak memory (GiB)", plain(3)), number("energy_kwh", "energy (kWh)", plain(3)),
     text("device", "device"), text("commit", "commit", { data: (row) => (row.commit ?? "").slice(0, 10) }),
     text("left_out", "left out because", { className: "wrap" }),
