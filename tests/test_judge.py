@@ -124,7 +124,7 @@ WRONG = {
     ),
     "a fill that is read": (
         resnet(), resnet(6),
-        lambda s, t: Growth((Part(leading(arch_of(s))),), fill="init"), "new, random ones",
+        lambda s, t: Growth((Part(leading(arch_of(s))),), fill=1.0), "new, random ones",
     ),
 }  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from types import SimpleNamespace
 
 import numpy as np
@@ -71,6 +72,7 @@ def machine(monkeypatch):
         monkeypatch.setattr(resources, "torch", SimpleNamespace(cuda=cuda))
         monkeypatch.setattr(resources, "pynvml", nvml)
         monkeypatch.setattr(resources, "time", SimpleNamespace(perf_counter=lambda: clock.now))
+        monkeypatch.setattr(resources, "_processor_s", lambda: 2 * clock.now)  # two busy threads
         return cuda, nvml, clock
 
     return make
@@ -84,7 +86,7 @@ def test_one_gpu(machine):
     meter.start()
     cuda.reserved, clock.now = 3 * GIB, 100.0 + 1800
     nvml.counters |= {"GPU-a": 10**9, "GPU-b": 7_500}
-    wanted = dict(wall_s=1800, gpu_hours=0.5, peak_memory_bytes=3 * GIB,
+    wanted = dict(wall_s=1800, gpu_hours=0.5, core_hours=1, peak_memory_bytes=3 * GIB,
                   peak_memory_of="device", energy_j=2.5)  # fmt: skip
     assert meter.read() == wanted
     cuda.reserved = GIB
@@ -128,17 +130,17 @@ def _nvml_devices() -> list[int]:
 def test_several_ranks(machine, monkeypatch):
     """Joules add up over GPUs, not over ranks that share one; memory is the fullest rank's."""
     cuda, nvml, clock = machine({"GPU-b": 1_000})
-    others = [(10.5, 2 * GIB, "GPU-c", 4_000), (10.2, GIB, "GPU-b", 2_000)]
+    others = [(10.5, 30, 2 * GIB, "GPU-c", 4_000), (10.2, 22, GIB, "GPU-b", 2_000)]
     monkeypatch.setattr(resources, "all_gather_object", lambda mine: [mine, *others])
     meter = ResourceMeter()
     meter.start()
     cuda.reserved, clock.now = GIB, 110.0
     nvml.counters["GPU-b"] = 3_000
     assert meter.read() == dict(
-        wall_s=10, gpu_hours=30 / 3600, peak_memory_bytes=2 * GIB, peak_memory_of="device",
-        energy_j=6.0,
+        wall_s=10, gpu_hours=30 / 3600, core_hours=72 / 3600, peak_memory_bytes=2 * GIB,
+        peak_memory_of="device", energy_j=6.0,
     )  # fmt: skip
-    others[0] = (10.5, 2 * GIB, "GPU-c", None)  # one counter is missing: a sum would be too low
+    others[0] = (10.5, 30, 2 * GIB, "GPU-c", None)  # one counter is missing: a sum would be too low
     assert meter.read()["energy_j"] is None
 
 
@@ -154,6 +156,10 @@ def test_cpu():
     assert 0 < before["wall_s"] <= after["wall_s"]
     assert before["peak_memory_bytes"] > 50 * 2**20, "an interpreter with torch is larger than that"
     assert after["peak_memory_bytes"] >= max(before["peak_memory_bytes"], held.size)
+    until = time.process_time() + 0.1
+    while time.process_time() < until:  # work is counted, not waiting
+        pass
+    assert 0.09 <= 3600 * (meter.read()["core_hours"] - after["core_hours"]) < 10
 
 
 def test_a_meter_that_was_not_started():
@@ -162,13 +168,15 @@ def test_a_meter_that_was_not_started():
 
 
 def test_attempts_add_up():
-    one = dict(wall_s=10.0, gpu_hours=2.0, peak_memory_bytes=5, peak_memory_of="device",
-               energy_j=3.0)  # fmt: skip
-    two = one | dict(wall_s=1.0, gpu_hours=0.5, peak_memory_bytes=4, energy_j=0.25)
+    one = dict(wall_s=10.0, gpu_hours=2.0, core_hours=4.0, peak_memory_bytes=5,
+               peak_memory_of="device", energy_j=3.0)  # fmt: skip
+    two = one | dict(wall_s=1.0, gpu_hours=0.5, core_hours=1.0, peak_memory_bytes=4, energy_j=0.25)
     assert added(one, two) == dict(
-        wall_s=11, gpu_hours=2.5, peak_memory_bytes=5, peak_memory_of="device", energy_j=3.25
-    )
-    assert added(one, two | dict(energy_j=None))["energy_j"] is None
+        wall_s=11, gpu_hours=2.5, core_hours=5, peak_memory_bytes=5, peak_memory_of="device",
+        energy_j=3.25,
+    )  # fmt: skip
+    for key in ("energy_j", "core_hours"):  # an attempt of an older version had no core-hours
+        assert added(one, two | {key: None})[key] is None
     on_cpu = two | dict(peak_memory_of="host", peak_memory_bytes=99)
     for pair in ((one, on_cpu), (on_cpu, one)):
         both = added(*pair)

@@ -8,13 +8,12 @@ import sys
 from pathlib import Path
 
 from rbdc_mm.report import aggregate
-from rbdc_mm.report.outputs import way_to_root
+from rbdc_mm.report.outputs import COMMITTED, way_to_root
 from rbdc_mm.report.published import published_tables, read_published
 from rbdc_mm.report.runs import ROWS
 from rbdc_mm.whole_files import write_text
 
 ROOT = Path(__file__).resolve().parent.parent
-FORMATS = ("md", "csv", "png")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -26,7 +25,7 @@ def main(argv: list[str] | None = None) -> int:
         if not studies:
             raise ValueError(f"no {ROWS} under {root}: wanted a folder of committed studies")
         for study in studies:
-            made = aggregate([study], study, formats=FORMATS)
+            made = aggregate([study], study, formats=COMMITTED)
             print(f"{study}: {len(made.runs.rows)} runs, {len(made.files)} files")
         tables = published_tables(read_published(root / "published.csv"))
         text = "\n".join(table.to_markdown(way_to_root(root)) for table in tables)

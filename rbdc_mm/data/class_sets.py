@@ -170,7 +170,9 @@ def _drawn(
 
     few = {name: len(paths) for name, (_, paths) in classes.items() if len(paths) < per_class}
     if few:
-        raise ValueError(f"--source {source}: per_class={per_class}, but there are {few} to train on")
+        raise ValueError(
+            f"--source {source}: per_class={per_class}, but there are {few} to train on"
+        )
     rng = np.random.default_rng(seed)
     return {
         name: (base, [paths[n] for n in sorted(rng.permutation(len(paths))[:per_class])])

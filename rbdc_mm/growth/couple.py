@@ -83,8 +83,8 @@ def couple(
         ValueError: corrections asked for in ``mode='paper'``, or where there is no LayerNorm; a
             negative fill.
 
-    Exactness: without a fill, with BatchNorm alone (ResNet), or with ``norm='block'``, the mean of the parents'
-    logits to float rounding in evaluation mode; with LayerNorm only approximately.
+    Exactness: with BatchNorm alone (ResNet), or with ``norm='block'``, the mean of the parents'
+    logits to float rounding in evaluation mode; with LayerNorm, or a fill, only approximately.
     """
     _check_corrections(parents[0], mode, norm, center, norm_scales is not None)
     if not fill >= 0:

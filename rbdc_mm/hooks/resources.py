@@ -84,7 +84,8 @@ class ResourceMeter:
 def added(earlier: Resources, now: Resources) -> Resources:
     """What two attempts at one run took together: sums, and the higher of the memory peaks.
 
-    Energy or core-hours are unknown if one of them is. Attempts on a CPU and on a GPU: the GPU's memory peak.
+    Energy or core-hours are unknown if one of them is. Attempts on a CPU and on a GPU: the GPU's
+    memory peak.
     """
     of = min(earlier["peak_memory_of"], now["peak_memory_of"])  # 'device' comes before 'host'
     peaks = [r["peak_memory_bytes"] for r in (earlier, now) if r["peak_memory_of"] == of]
@@ -100,7 +101,7 @@ def added(earlier: Resources, now: Resources) -> Resources:
 
 
 def _processor_s() -> float:
-    """Seconds of processor time, in user and system mode, of this process and its ended children."""
+    """Seconds that processors worked for this process and its ended children, in any mode."""
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(one.ru_utime + one.ru_stime for one in used)
 

@@ -67,7 +67,7 @@ class Recipe:
     learning: Mapping[str, Any] | None = None
     distillation: Distillation | None = None
     parent_drop_path: float = 0.0
-    training: Training = Training()
+    training: Training = field(default_factory=Training)
 
 
 def plan_levels(

@@ -66,7 +66,7 @@ class Stage:
     projection_flops_per_sample: int = 0
     teacher_flops_per_sample: int = 0
     teacher_epochs: int = 0
-    training: Training = Training()
+    training: Training = field(default_factory=Training)
     epochs_before: int = 0
     kind: Literal["train", "operator"] = "train"
     num_iters: int = 0

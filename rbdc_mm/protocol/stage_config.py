@@ -14,6 +14,7 @@ from rbdc_mm.protocol.distillation import wrapper
 from rbdc_mm.protocol.learning_stage import make_learning
 from rbdc_mm.protocol.plan import TARGET, Plan, Stage
 from rbdc_mm.protocol.schedule import Scale
+from rbdc_mm.protocol.training import with_ends
 from rbdc_mm.records import FINAL
 
 
@@ -49,11 +50,14 @@ def stage_config(cfg: Config, plan: Plan, stage: Stage, root: Path) -> Config:
             new["train_cfg"][key] = min(new["train_cfg"][key], stage.epochs)
     new["custom_hooks"] = [scale.hook(hook) for hook in new.get("custom_hooks") or ()]
     if training.schedule == "continue":
-        scale = Scale(plan.target.epochs_before + plan.target.epochs, plan.scratch_epochs)
+        whole = plan.target.epochs_before + plan.target.epochs
+        scale = Scale(whole, plan.scratch_epochs)
         if stage.epochs_before:
             hook = dict(type="rbdc_mm.ContinuedScheduleHook", epochs=stage.epochs_before)
             new["custom_hooks"].append(hook)
     new["param_scheduler"] = scale.schedulers(new.get("param_scheduler"))
+    if training.schedule == "continue":
+        new["param_scheduler"] = with_ends(new["param_scheduler"], whole)
     new["randomness"] = {**new.get("randomness", {}), "seed": stage.seed}
     checkpoint = new.setdefault("default_hooks", {}).setdefault("checkpoint", {})
     if checkpoint.get("max_keep_ckpts") == 1:

@@ -40,7 +40,9 @@ class Training:
         if not self.peak > 0:
             raise ValueError(f"protocol.training.peak={self.peak!r}: wanted a factor above 0")
         if not self.warmup >= 0:
-            raise ValueError(f"protocol.training.warmup={self.warmup!r}: wanted a factor, 0 or more")
+            raise ValueError(
+                f"protocol.training.warmup={self.warmup!r}: wanted a factor, 0 or more"
+            )
         if self.schedule == "continue" and (self.peak, self.warmup) != (1.0, 1.0):
             raise ValueError(
                 f"protocol.training: peak={self.peak}, warmup={self.warmup} are of stages that "
@@ -48,7 +50,7 @@ class Training:
             )
         for key in self.parent_cfg:
             top = key.partition(".")[0]
-            if top in _SETTLED or key == "model" and "backbone" in self.parent_cfg[key]:
+            if top in _SETTLED or (key == "model" and "backbone" in self.parent_cfg[key]):
                 raise ValueError(
                     f"protocol.training.parent_cfg sets {key}, which the plan settles: leave it out"
                 )
@@ -87,6 +89,23 @@ def training_of(option: Mapping[str, Any]) -> Training:
     return Training(**option)
 
 
+def with_ends(schedulers: Any, epochs: int) -> list[dict[str, Any]]:
+    """Schedulers that say when they end, where they left it to the length of their run.
+
+    Raises:
+        ValueError: one that counts iterations does not say it.
+    """
+    ended = []
+    for scheduler in [schedulers] if isinstance(schedulers, Mapping) else schedulers or ():
+        if "end" not in scheduler and not scheduler.get("by_epoch", True):
+            raise ValueError(
+                f"protocol.training.schedule='continue': {scheduler['type']} counts iterations and "
+                "has no end, which would be that of each stage: give it one, or by_epoch=True"
+            )
+        ended.append({"end": epochs, **scheduler})
+    return ended
+
+
 def _rescaled(schedulers: Any, factor: float) -> list[dict[str, Any]]:
     """Schedulers whose warm-up takes ``factor`` of its time; what follows it begins with its end.
 
@@ -117,6 +136,8 @@ def _rescaled(schedulers: Any, factor: float) -> list[dict[str, Any]]:
 
 def _is_warmup(scheduler: Mapping[str, Any]) -> bool:
     kind = str(scheduler["type"]).rpartition(".")[2]
-    return kind.startswith(("Linear", "Constant")) and not scheduler.get("begin") and bool(
-        scheduler.get("end")
+    return (
+        kind.startswith(("Linear", "Constant"))
+        and not scheduler.get("begin")
+        and bool(scheduler.get("end"))
     )

@@ -106,11 +106,11 @@ def totals(frame: pd.DataFrame, factor: float) -> list[str]:
     return [bounded(factor * x, bound, "≥", digits) for x, bound in costs]
 
 
-def hours(frame: pd.DataFrame) -> dict[str, list[str]]:
-    """The column of hours; none where none are known."""
+def hours(frame: pd.DataFrame, what: str = "(c)") -> dict[str, list[str]]:
+    """The column of hours of all that is charged; none where none are known."""
     if frame["total_hours"].isna().all():
         return {}
-    return {"hours of (c)": [digits(x, 3) for x in frame["total_hours"]]}
+    return {f"hours of {what}": [digits(x, 3) for x in frame["total_hours"]]}
 
 
 def number(value: float, form: str) -> str:

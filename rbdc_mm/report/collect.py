@@ -32,7 +32,8 @@ _ORDER = ["kind", "dataset", "params_m", "method", "config", "role", "total_pflo
           "run_id"]  # fmt: skip
 
 _AS_THEY_ARE = ("operator", "architecture", "config_hash", "dataset", "num_classes", "seed",
-                "wall_s", "gpu_hours", "core_hours", "peak_memory_of", "device", "commit", "dirty")  # fmt: skip
+                "wall_s", "gpu_hours", "core_hours", "peak_memory_of", "device", "commit",
+                "dirty")  # fmt: skip
 
 
 def collect(paths: Iterable[str | Path]) -> Runs:

@@ -170,7 +170,10 @@ def budgets(arms: pd.DataFrame, cost: str, metric: str) -> list[pd.DataFrame]:
 
 
 def curve_of(arms: pd.DataFrame, cost: str, metric: str) -> Curve | None:
-    """The curve of one panel's arms of one method (see ``budgets``) in PFLOPs (or hours), None without any."""
+    """The curve of one panel's arms of one method (see ``budgets``), None without any.
+
+    In PFLOPs, or hours.
+    """
     points = []
     for group in budgets(arms, cost, metric):
         runs = group["n"].sum()

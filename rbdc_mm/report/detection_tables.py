@@ -54,7 +54,7 @@ def downstream_table(frame: pd.DataFrame, baseline: str = SCRATCH) -> Table:
         f"finetuning ({unit})": [digits(factor * x) for x in frame["finetuning_pflops"]],
         f"total ({unit})": totals(frame, factor),
     }
-    columns |= {"hours of both": cells for cells in hours(frame).values()}
+    columns |= hours(frame, "both")
     for method in methods:
         for metric in GAINED:
             name = f"gain_over_{method}_{metric}"

@@ -14,6 +14,7 @@ from rbdc_mm.home import ROOT
 from rbdc_mm.report.all_tables import report_tables
 from rbdc_mm.report.arms import TARGET_ROLES, arms_of
 from rbdc_mm.report.collect import collect, say
+from rbdc_mm.report.curve_plot import curves_figure
 from rbdc_mm.report.curves import SCRATCH, check_baseline, headlines
 from rbdc_mm.report.detection_plot import detection_figure
 from rbdc_mm.report.dot_plot import dot_figure
@@ -29,10 +30,11 @@ from rbdc_mm.report.words import dataset_words
 from rbdc_mm.whole_files import write_text
 
 FORMATS = ("md", "csv", "tex", "html", "png")
+COMMITTED = ("md", "csv", "png")  # of studies in the repository
 _TABLES = ("classification", "classification_savings", "classification_curves", "family",
            "detection", "downstream", "detection_savings", "detection_curves",
            "detection_full")  # fmt: skip
-_PLOTS = ("accuracy_vs_flops", "top1", "downstream")
+_PLOTS = ("accuracy_vs_flops", "curves", "top1", "downstream")
 _PRINTED = ("classification", "classification_savings", "family", "detection", "downstream")
 _PICTURES = {"png": ["png", "svg"], "tex": ["pdf"]}  # a paper wants its figures as PDF
 
@@ -186,6 +188,7 @@ def _write(
             files.append(write_text(to_latex(table, root), out / f"{table.slug}.tex"))
     figures = {
         "accuracy_vs_flops": lambda: accuracy_figure(runs.rows, arms, baseline),
+        "curves": lambda: curves_figure(arms),
         "top1": lambda: dot_figure(runs.rows, arms, baseline),
         "downstream": lambda: detection_figure(runs.rows, arms, headlines(metric)["detection"]),
     }

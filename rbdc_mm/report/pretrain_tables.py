@@ -38,7 +38,8 @@ _LETTERS = {
     "detection": {"pretraining": "(pretraining)", "total": "(total)", "hours": "(hours)"},
 }
 _SAVING = (
-    "Saving: 1 − FLOPs (or hours) / those of {baseline} at equal {metric}; speed-up: the inverse ratio; gain: "
+    "Saving: 1 − FLOPs (or hours) / those of {baseline} at equal {metric}; speed-up: the inverse "
+    "ratio; gain: "
     "{metric} over that of {baseline} at equal FLOPs. Read between the points of {baseline} on the "
     "same data set and model, in log FLOPs, never beyond them: ≥ saving: more accurate than the "
     "best of them (beyond the curve), held against that; below the curve: less accurate than the "

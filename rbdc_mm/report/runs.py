@@ -37,14 +37,16 @@ _WHAT = ["run", "kind", "method", "operator", "architecture", "config", "config_
          "num_iters"]  # fmt: skip
 _COSTS = ["own_pflops", "with_teachers_pflops", "pretraining_pflops", "total_pflops",
           "total_is_lower_bound", "eval_pflops", "convention", "wall_s", "gpu_hours",
-          "core_hours", "total_hours", "hours_on", "peak_memory_gib", "peak_memory_of", "energy_kwh"]  # fmt: skip
+          "core_hours", "total_hours", "hours_on", "peak_memory_gib", "peak_memory_of",
+          "energy_kwh"]  # fmt: skip
 _WHERE = ["device", "versions", "commit", "dirty", "path", "run_id", "parents", "left_out"]
 COLUMNS = [*_WHAT, *METRICS, *(f"best_{m}" for m in METRICS), "best_epoch", *_COSTS, *_WHERE]
 CURVE_COLUMNS = ["run_id", "step", "unit", "metric", "value", "total_pflops"]
 STAGE_COLUMNS = ["run_id", "entry", "name", "entry_kind", "train_pflops", "teacher_pflops",
                  "operator_pflops", "eval_pflops", "parents"]  # fmt: skip
 TEXTS = {"run", "kind", "method", "operator", "architecture", "config", "config_hash", "dataset",
-          "stage", "role", "convention", "hours_on", "peak_memory_of", "device", "versions", "commit", "path",
+          "stage", "role", "convention", "hours_on", "peak_memory_of", "device", "versions",
+          "commit", "path",
           "run_id", "parents", "left_out", "unit", "metric", "entry", "name",
           "entry_kind"}  # fmt: skip
 

@@ -13,13 +13,15 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 from rbdc_mm.config import read_config
 from rbdc_mm.home import ROOT
+from rbdc_mm.records import RECORD
 from rbdc_mm.whole_files import write_text
 
 DONE = "job.json"
@@ -45,38 +47,52 @@ class Job:
     result: str
     needs: tuple[str, ...] = ()
 
-    def key(self, done: dict[str, str]) -> str:
-        """Changes with the resolved config, the options and whatever the needed jobs were."""
+    def key(self, keys: Mapping[str, str]) -> str:
+        """Changes with the resolved config, the options and whatever the needed jobs are."""
         cfg = read_config(ROOT / self.config, import_custom_modules=False)
-        needed = [done[name] for name in self.needs]
+        needed = [keys[name] for name in self.needs]
         content = [cfg._cfg_dict.to_dict(), self.options, needed]
         return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
 
 
-def run_jobs(jobs: Iterable[Job], root: Path, num_workers: int) -> None:
+def run_jobs(jobs: Iterable[Job], root: Path, num_workers: int, kept: Path | None = None) -> None:
     """Runs what is not done, ``num_workers`` at a time; each job logs to its own file.
+
+    Args:
+        jobs: in any order; earlier ones first where several could run.
+        root: folder of the runs.
+        num_workers: jobs at a time.
+        kept: where the run files of finished jobs are kept: what is there, under the same setting,
+            need not run again on this machine, unless another job wants its weights.
 
     Raises:
         RuntimeError: a job failed; names it and its log. What runs beside it is stopped, and goes
             on from its last checkpoint when the same command is given again.
         KeyboardInterrupt: after the running jobs were stopped.
     """
-    jobs = list(jobs)
-    done: dict[str, str] = {}
-    waiting = []
-    for job in jobs:
-        if all(name in done for name in job.needs) and _is_done(job, root, key := job.key(done)):
-            done[job.name] = key
-        else:
-            waiting.append(job)
-    print(f"{len(done)} of {len(jobs)} jobs are done already", flush=True)
+    by_name = {job.name: job for job in jobs}
+    order = list(TopologicalSorter({n: job.needs for n, job in by_name.items()}).static_order())
+    keys: dict[str, str] = {}
+    for name in order:
+        keys[name] = by_name[name].key(keys)
+    lost, todo = set(), set()
+    for name in reversed(order):
+        job = by_name[name]
+        if _is_done(job, root, keys[name]):
+            continue
+        if name in lost or kept is None or _key_in(kept / name) != keys[name]:
+            todo.add(name)
+            lost.update(job.needs)  # whose weights it wants
+    done = set(by_name) - todo
+    waiting = [job for job in by_name.values() if job.name in todo]
+    print(f"{len(done)} of {len(by_name)} jobs are done already", flush=True)
     begun = time.monotonic()
     started: dict[str, float] = {}
     seconds: dict[Job, float] = {}  # what finished jobs took
     running: dict[subprocess.Popen, Job] = {}
     try:
         while waiting or running:
-            ready = [job for job in waiting if all(name in done for name in job.needs)]
+            ready = [job for job in waiting if done.issuperset(job.needs)]
             while ready and len(running) < num_workers:
                 job = ready.pop(0)
                 waiting.remove(job)
@@ -92,8 +108,10 @@ def run_jobs(jobs: Iterable[Job], root: Path, num_workers: int) -> None:
                         f"job {job.name} failed (exit code {process.returncode}); its log ends:\n"
                         f"{_tail(log)}\n({log}; the same command goes on from here)"
                     )
-                done[job.name] = job.key(done)
-                write_text(json.dumps({"key": done[job.name]}), root / job.name / DONE)
+                done.add(job.name)
+                write_text(json.dumps({"key": keys[job.name]}), root / job.name / DONE)
+                if kept is not None:
+                    _keep(root / job.name, kept / job.name)
                 now = time.monotonic()
                 seconds[job] = now - started[job.name]
                 rate = sum(seconds.values()) / sum(j.weight for j in seconds)
@@ -113,15 +131,26 @@ def run_jobs(jobs: Iterable[Job], root: Path, num_workers: int) -> None:
             process.wait()
 
 
+def _keep(folder: Path, kept: Path) -> None:
+    """Copies the run files of a finished job; what says that it is done goes last."""
+    for path in sorted(folder.rglob(RECORD)):
+        write_text(path.read_text(encoding="utf-8"), kept / path.relative_to(folder))
+    write_text((folder / DONE).read_text(), kept / DONE)
+
+
 def _clock(seconds: float) -> str:
     return str(timedelta(seconds=round(seconds)))
 
 
 def _is_done(job: Job, root: Path, key: str) -> bool:
-    marker = root / job.name / DONE
-    if not marker.is_file() or not (root / job.name / job.result).is_file():
-        return False
-    return json.loads(marker.read_text())["key"] == key
+    """Whether it has finished here under this setting and left its weights."""
+    return (root / job.name / job.result).is_file() and _key_in(root / job.name) == key
+
+
+def _key_in(folder: Path) -> str | None:
+    """The key of the job that finished in a folder."""
+    marker = folder / DONE
+    return json.loads(marker.read_text())["key"] if marker.is_file() else None
 
 
 def _start(job: Job, root: Path) -> subprocess.Popen:

@@ -51,18 +51,19 @@ class Arm:
 def _arms() -> Iterator[Arm]:
     rate = "optim_wrapper = dict(optimizer=dict(lr={}))\n"
     protocol = "protocol = dict(policy=dict(budget=0.5), {})"
+    policy = "policy=dict(epochs={}, budget=0.5)"
+    training = "training=dict({})"
+
     yield Arm("deit_scratch", "as_it_is")
-    for name, lr in (("half_rate", "5e-4"), ("double_rate", "2e-3")):
+    for name, lr in (("half_rate", "5e-4"), ("double_rate", "2e-3"), ("quarter_rate", "2.5e-4")):
         yield Arm("deit_scratch", name, rate.format(lr) + protocol.format(""))
 
     yield Arm("deit_rbdc", "as_it_is")
     yield Arm("deit_rbdc", "center", protocol.format('coupling=dict(mode="corrected")'))
     yield Arm("deit_rbdc", "fill", protocol.format("coupling=dict(fill=0.5)"))
-    policy = 'policy=dict(epochs={}, budget=0.5)'
+    yield Arm("deit_rbdc", "target_longer", f"protocol = dict({policy.format((1, 2))})")
     deep = f"depth=2, {policy.format((1, 1, 1))}"
     yield Arm("deit_rbdc", "deep_tree", f"protocol = dict({deep})")
-    yield Arm("deit_rbdc", "target_longer", f"protocol = dict({policy.format((1, 2))})")
-    training = "training=dict({})"
     for name, option in (
         ("half_peak", "peak=0.5"),
         ("no_warmup", "warmup=0"),
@@ -71,21 +72,19 @@ def _arms() -> Iterator[Arm]:
         yield Arm("deit_rbdc", name, protocol.format(training.format(option)))
 
     yield Arm("deit_compt", "as_it_is")
-    yield Arm("deit_compt", "no_warmup", protocol.format(training.format("warmup=0")))
     yield Arm("deit_compt", "target_longer", f"protocol = dict({policy.format((60, 40, 40))})")
-    chain = "chain=[dict(embed_dims=32, num_heads=2, feedforward_channels=128)]"
-    yield Arm("deit_compt", "two_models", f"protocol = dict({chain}, {policy.format((60, 40))})")
+    yield Arm("deit_compt", "no_warmup", protocol.format(training.format("warmup=0")))
 
 
 ARMS = tuple(_arms())
 
 
-def search(root: Path, num_workers: int) -> str:
+def search(root: Path, num_workers: int, kept: Path | None = None) -> str:
     """Runs all arms on the first rung's seeds, the best of each method on more; says what won.
 
     Args:
         root: folder of the runs.
-        num_workers: jobs at a time.
+        num_workers, kept: see ``run_jobs``.
 
     Returns:
         Means of what was kept, a line for each arm, best first.
@@ -104,8 +103,9 @@ def search(root: Path, num_workers: int) -> str:
             for seed in seen
             for arm in alive
         ]  # fmt: skip
-        run_jobs(jobs, root, num_workers)
-        scores = {arm: _mean(root, arm, seen) for arm in alive}
+        run_jobs(jobs, root, num_workers, kept)
+        places = [root, *([kept] if kept else [])]
+        scores = {arm: _mean(places, arm, seen) for arm in alive}
         alive = _best(scores) if number < len(RUNGS) else alive
     best = sorted(scores, key=scores.get, reverse=True)
     return "\n".join(f"{scores[arm]:6.2f}  {arm.method}: {arm.name}" for arm in best)
@@ -120,11 +120,12 @@ def _best(scores: dict[Arm, float]) -> list[Arm]:
     return kept
 
 
-def _mean(root: Path, arm: Arm, seeds: list[int]) -> float:
-    """Of the last evaluations' headline, in percent."""
+def _mean(places: list[Path], arm: Arm, seeds: list[int]) -> float:
+    """Of the last evaluations' headline, in percent, where the run files are."""
     key, factor = METRICS[HEADLINES["classification"]]
     values = []
     for seed in seeds:
-        record = RunRecord.read(root / arm.stem / f"seed{seed}" / "target" / RECORD)
+        paths = [place / arm.stem / f"seed{seed}" / "target" / RECORD for place in places]
+        record = RunRecord.read(next(path for path in paths if path.is_file()))
         values.append(factor * record.history[max(record.history, key=int)][key])
     return sum(values) / len(values)
