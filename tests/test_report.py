@@ -16,7 +16,8 @@ from helpers import load_tool
 from rbdc_mm.cost import Ledger
 from rbdc_mm.records import RECORD
 from rbdc_mm.report import aggregate, aggregate_each, arms_of, collect
-from rbdc_mm.report.frames import downstream_frame
+from rbdc_mm.report.curve_plot import curves_figure
+from rbdc_mm.report.frames import downstream_frame, savings_frame
 from rbdc_mm.report.outputs import data_sets, tables_of
 from rbdc_mm.report.words import digits, flops_unit, spread
 
@@ -317,6 +318,58 @@ def test_what_a_run_took_and_on_what(runs):
     row = collect([runs.root]).rows.iloc[0]
     assert (row["gpu_hours"], row["peak_memory_gib"], row["energy_kwh"]) == (2.5, 3.0, 2.0)
     assert row["versions"] == "torch 2, mmdet 3" and row["commit"] == "abc" and not row["dirty"]
+
+
+def test_hours_are_charged_as_flops_are(runs):
+    """A shared ancestor once, GPU-hours or core-hours, unknown where a source or a machine is."""
+    leaf = runs.add("leaf", 80.0, core_hours=0.25, stage=stage("leaf-0", 0))
+    more = dict(stage=stage("target", 1), method="rbdc")
+    runs.add("target", 90.0, core_hours=1.0, parents=[leaf, leaf], **more)
+    on_gpu = dict(gpu_hours=3.0, core_hours=9.0, peak_memory_of="device", device="8 x H100")
+    runs.add("gpu", 91.0, **on_gpu)
+    runs.add("mixed", 92.0, parents=[leaf], **more, **on_gpu)
+    runs.add("elsewhere", 93.0, core_hours=1.0, parents=[Ledger.new("far", "far")], **more)
+    runs.add("old", 94.0)
+    rows = collect([runs.root]).rows.set_index("run")
+    hours = rows["total_hours"].to_dict()
+    assert (hours["target"], hours["gpu"], hours["leaf"]) == (1.25, 3.0, 0.25)
+    assert all(map(math.isnan, (hours[name] for name in ("mixed", "elsewhere", "old"))))
+    assert rows["hours_on"].to_dict() == {
+        "leaf": "CPU", "target": "CPU", "gpu": "H100", "mixed": "", "elsewhere": "", "old": "",
+    }  # fmt: skip
+
+
+def test_what_was_saved_in_hours(runs, tmp_path):
+    """As in FLOPs: half of scratch's FLOPs, but only a fifth of its hours saved."""
+    for seed in (0, 1):
+        for name, top1, tflops, hours in (("short", 96.0, 1.0, 0.5), ("long", 98.0, 2.0, 1.0)):
+            runs.add(f"{name}-{seed}", top1 + 0.2 * seed, tflops=tflops, seed=seed,
+                     core_hours=hours, device="1 of 2 cores of A")  # fmt: skip
+        runs.add(f"stack-{seed}", 98.0 + 0.2 * seed, tflops=1.0, seed=seed, core_hours=0.8,
+                 method="stack", config="s.py", device="2 of 2 cores of A")  # fmt: skip
+        runs.add(f"other-{seed}", 98.0 + 0.2 * seed, tflops=1.0, seed=seed, core_hours=0.1,
+                 method="ligo", config="l.py", device="1 of 2 cores of B")  # fmt: skip
+    made = aggregate([runs.root], tmp_path / "out")
+    frame = savings_frame(made.runs.rows, made.arms).set_index("method")
+    assert frame.loc["stack", "saving_total_percent"] == pytest.approx(50)
+    assert frame.loc["stack", "saving_hours_percent"] == pytest.approx(20)
+    assert math.isnan(frame.loc["ligo", "saving_hours_percent"]), "of another machine"
+    text = (tmp_path / "out/classification_savings.md").read_text()
+    assert "saving (hours) (%)" in text and "95% interval (hours) (%)" in text
+    assert "hours of (c)" in (tmp_path / "out/classification.md").read_text()
+    assert not (tmp_path / "out/curves.png").exists(), "one method alone has several budgets"
+
+
+def test_methods_with_several_budgets_are_drawn_as_curves(runs, tmp_path):
+    for seed in (0, 1):
+        for n, tflops in enumerate((1.0, 2.0, 3.0)):
+            runs.add(f"s{n}-{seed}", 90.0 + n + 0.2 * seed, tflops=tflops, seed=seed)
+            runs.rbdc(f"r{n}-{seed}", 91.0 + n + 0.2 * seed, tflops=tflops, seed=seed)
+    made = aggregate([runs.root], tmp_path / "out")
+    figure = curves_figure(made.arms)
+    (axes,) = figure.axes  # hours are not known
+    assert {text.get_text() for text in axes.texts} >= {"scratch", "RBDC"}
+    assert (tmp_path / "out/curves.png").is_file()
 
 
 def test_several_data_sets_are_refused_or_split(runs, tmp_path):

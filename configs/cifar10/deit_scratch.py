@@ -8,3 +8,4 @@ _base_ = ["../_base_/deit_cifar10.py"]
 method = "scratch"
 runner_type = "rbdc_mm.ProtocolRunner"
 protocol = dict(type="Scratch", policy=dict(type="uniform_epochs", budget=0.70))
+optim_wrapper = dict(optimizer=dict(lr=5e-4))  # the best of four in results/recipes

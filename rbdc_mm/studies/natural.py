@@ -17,8 +17,8 @@ BUDGETS = (0.35, 0.5, 0.7)  # of the whole schedule, sources charged; scratch al
 SEEDS, MORE_SEEDS = (0, 1, 2), (3, 4)
 HEADLINE = ("scratch", "rbdc", "compt")
 OTHERS = {
-    "deit": ("rbdc_tree", "rbdc_center", "embed", "stack", "lemon", "ligo"),
-    "resnet": ("rbdc_tree", "embed", "lemon"),  # stages whose first block differs are not stacked
+    "deit": ("rbdc_pair", "rbdc_center", "embed", "stack", "lemon", "ligo"),
+    "resnet": ("rbdc_pair", "embed", "lemon"),  # stages whose first block differs are not stacked
 }
 BACKBONES = ("random", *HEADLINE)
 DETECTED = 0.7  # the budget whose backbones are finetuned

@@ -21,14 +21,34 @@ KEPT = 0.25  # of a method's arms, from rung to rung; at least one
 RESULT = f"target/{FINAL}"
 
 
+# Where each method starts: at half of the whole schedule's FLOPs, all settings scratch's own.
+_START = """_base_ = ["{base}"]
+
+method = "{method}"
+runner_type = "rbdc_mm.ProtocolRunner"
+protocol = dict({protocol})
+"""
+_UNIFORM = 'policy=dict(type="proportional", epochs=(1, 1), budget=0.5)'
+_FALLING = 'policy=dict(type="proportional", epochs=(300, 60, 40), budget=0.5)'
+_CHAIN = """[
+    dict(embed_dims=16, num_heads=1, feedforward_channels=64),
+    dict(embed_dims=32, num_heads=2, feedforward_channels=128),
+]"""
+_METHODS = {
+    "scratch": 'type="Scratch", policy=dict(type="uniform_epochs", budget=0.5)',
+    "rbdc": f'type="RBDC", depth=1, branching=2, {_UNIFORM}, coupling=dict(mode="paper")',
+    "com_pt": f'type="CoMPT", chain={_CHAIN}, {_FALLING}',
+}
+
+
 @dataclass(frozen=True)
 class Arm:
     """One recipe of a method.
 
     Attributes:
-        method: the config is ``configs/cifar10/<method>.py``, a family and what trains it.
-        name: what it changes, in a word or two; part of its config's name.
-        changes: lines of a config that inherits from that one.
+        method: what the models are trained by.
+        name: what the recipe changes, in a word or two; part of its config's name.
+        changes: lines of a config that inherits from the method's start.
     """
 
     method: str
@@ -38,42 +58,40 @@ class Arm:
     @property
     def stem(self) -> str:
         """Of its config file."""
-        return f"{self.method}_{self.name}"
+        return f"deit_{self.method.replace('_', '')}_{self.name}"
 
     def write(self, folder: Path) -> Path:
-        """Its config; the budget, half of the whole schedule, goes before what it changes."""
-        base = os.path.relpath(ROOT / f"configs/cifar10/{self.method}.py", folder)
-        budget = "protocol = dict(policy=dict(budget=0.5))"
-        text = f'_base_ = ["{base}"]\n\n{self.changes or budget}\n'
+        """Its config, and the one that it inherits from; returns its path."""
+        base = os.path.relpath(ROOT / "configs/_base_/deit_cifar10.py", folder)
+        start = dict(base=base, method=self.method, protocol=_METHODS[self.method])
+        write_text(_START.format(**start), folder / f"start_{self.method}.py")
+        text = f'_base_ = ["./start_{self.method}.py"]\n\n{self.changes}\n'
         return write_text(text, folder / f"{self.stem}.py")
 
 
 def _arms() -> Iterator[Arm]:
-    rate = "optim_wrapper = dict(optimizer=dict(lr={}))\n"
-    protocol = "protocol = dict(policy=dict(budget=0.5), {})"
-    policy = "policy=dict(epochs={}, budget=0.5)"
-    training = "training=dict({})"
+    protocol, rate = "protocol = dict({})", "optim_wrapper = dict(optimizer=dict(lr={}))"
+    training, epochs = "training=dict({})", "policy=dict(epochs={})"
 
-    yield Arm("deit_scratch", "as_it_is")
+    yield Arm("scratch", "as_it_is")
     for name, lr in (("half_rate", "5e-4"), ("double_rate", "2e-3"), ("quarter_rate", "2.5e-4")):
-        yield Arm("deit_scratch", name, rate.format(lr) + protocol.format(""))
+        yield Arm("scratch", name, rate.format(lr))
 
-    yield Arm("deit_rbdc", "as_it_is")
-    yield Arm("deit_rbdc", "center", protocol.format('coupling=dict(mode="corrected")'))
-    yield Arm("deit_rbdc", "fill", protocol.format("coupling=dict(fill=0.5)"))
-    yield Arm("deit_rbdc", "target_longer", f"protocol = dict({policy.format((1, 2))})")
-    deep = f"depth=2, {policy.format((1, 1, 1))}"
-    yield Arm("deit_rbdc", "deep_tree", f"protocol = dict({deep})")
+    yield Arm("rbdc", "as_it_is")
     for name, option in (
-        ("half_peak", "peak=0.5"),
-        ("no_warmup", "warmup=0"),
-        ("one_schedule", 'schedule="continue"'),
+        ("center", 'coupling=dict(mode="corrected")'),
+        ("fill", "coupling=dict(fill=0.5)"),
+        ("target_longer", epochs.format((1, 2))),
+        ("deep_tree", f"depth=2, {epochs.format((1, 1, 1))}"),
+        ("half_peak", training.format("peak=0.5")),
+        ("no_warmup", training.format("warmup=0")),
+        ("one_schedule", training.format('schedule="continue"')),
     ):
-        yield Arm("deit_rbdc", name, protocol.format(training.format(option)))
+        yield Arm("rbdc", name, protocol.format(option))
 
-    yield Arm("deit_compt", "as_it_is")
-    yield Arm("deit_compt", "target_longer", f"protocol = dict({policy.format((60, 40, 40))})")
-    yield Arm("deit_compt", "no_warmup", protocol.format(training.format("warmup=0")))
+    yield Arm("com_pt", "as_it_is")
+    yield Arm("com_pt", "target_longer", protocol.format(epochs.format((60, 40, 40))))
+    yield Arm("com_pt", "no_warmup", protocol.format(training.format("warmup=0")))
 
 
 ARMS = tuple(_arms())
