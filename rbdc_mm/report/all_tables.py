@@ -26,6 +26,7 @@ from rbdc_mm.report.pretrain_tables import (
 from rbdc_mm.report.repeats import repeats_note
 from rbdc_mm.report.runs import Runs
 from rbdc_mm.report.runs_frames import family_frame
+from rbdc_mm.report.summary import summary_frame, summary_table
 from rbdc_mm.report.table import Table
 
 
@@ -50,15 +51,14 @@ def report_tables(
     """
     metrics = headlines(metric)
     top1, ap = metrics["classification"], metrics["detection"]
+    savings = savings_frame(runs.rows, arms, top1, baseline)
     made: list[tuple[pd.DataFrame, Callable[[pd.DataFrame], Table]]] = [
         (
             classification_frame(runs.rows, arms, baseline),
             lambda f: classification_table(f, baseline),
         ),
-        (
-            savings_frame(runs.rows, arms, top1, baseline),
-            lambda f: savings_table(f, top1, baseline),
-        ),
+        (savings, lambda f: savings_table(f, top1, baseline)),
+        (summary_frame(savings), lambda f: summary_table(f, baseline)),
         (curves_frame(arms, top1, baseline), lambda f: curves_table(f, top1, baseline)),
         (family_frame(runs.rows, arms, runs.stages), family_table),
         (detection_frame(runs.rows, arms), detection_table),
@@ -75,6 +75,6 @@ def report_tables(
 
 
 def _with_merged(table: Table, rows: pd.DataFrame) -> Table:
-    is_pretraining = table.slug.startswith(("classification", "family"))
+    is_pretraining = table.slug.startswith(("classification", "summary", "family"))
     note = repeats_note(rows, "classification" if is_pretraining else "detection")
     return replace(table, note=" ".join(part for part in (table.note, note) if part))

@@ -31,7 +31,7 @@ from rbdc_mm.whole_files import write_text
 
 FORMATS = ("md", "csv", "tex", "html", "png")
 COMMITTED = ("md", "csv", "png")  # of studies in the repository
-_TABLES = ("classification", "classification_savings", "classification_curves", "family",
+_TABLES = ("classification", "classification_savings", "classification_curves", "summary", "family",
            "detection", "downstream", "detection_savings", "detection_curves",
            "detection_full")  # fmt: skip
 _PLOTS = ("accuracy_vs_flops", "curves", "top1", "downstream")

@@ -94,11 +94,13 @@ def savings_table(frame: pd.DataFrame, metric: str, baseline: str = SCRATCH) -> 
     columns[f"{metric_words(metric)} (%)"] = spreads(frame, metric)
     for cost, words in letters.items():
         columns[f"saving {words} (%)"] = [
-            _estimate(arm, f"saving_{cost}_percent", f"saving_{cost}", "{:.1f}")
+            estimate_cell(arm, f"saving_{cost}_percent", f"saving_{cost}", "{:.1f}")
             for _, arm in frame.iterrows()
         ]
     columns |= {
-        f"95% interval {letters[cost]} (%)": [_interval(arm, cost) for _, arm in frame.iterrows()]
+        f"95% interval {letters[cost]} (%)": [
+            interval_cell(arm, cost) for _, arm in frame.iterrows()
+        ]
         for cost in letters
         if cost in (last, "hours")
     }
@@ -108,7 +110,7 @@ def savings_table(frame: pd.DataFrame, metric: str, baseline: str = SCRATCH) -> 
             for _, arm in frame.iterrows()
         ],
         f"gain {letters[last]} (points)": [
-            _estimate(arm, f"gain_{last}_points", f"gain_{last}", "{:+.2f}", plain="–")
+            estimate_cell(arm, f"gain_{last}_points", f"gain_{last}", "{:+.2f}", plain="–")
             for _, arm in frame.iterrows()
         ],
         f"on the front {letters[last]}": ["yes" if x else "–" for x in frame[f"on_front_{last}"]],
@@ -190,7 +192,9 @@ def family_table(frame: pd.DataFrame) -> Table:
     return made_table("family", "Families of one chain", columns, note, configs)
 
 
-def _estimate(arm: pd.Series, column: str, name: str, form: str, plain: str | None = None) -> str:
+def estimate_cell(
+    arm: pd.Series, column: str, name: str, form: str, plain: str | None = None
+) -> str:
     """A number with its bound, else why there is none (or ``plain``)."""
     if pd.isna(arm[column]):
         note = arm[f"{name}_note"]
@@ -198,7 +202,8 @@ def _estimate(arm: pd.Series, column: str, name: str, form: str, plain: str | No
     return bounded(arm[column], True, arm[f"{name}_bound"], form)
 
 
-def _interval(arm: pd.Series, cost: str) -> str:
+def interval_cell(arm: pd.Series, cost: str) -> str:
+    """The interval of a saving with its open ends, else why there is none."""
     low, high = (arm[f"saving_{cost}_{end}_percent"] for end in ("low", "high"))
     if pd.isna(low) and pd.isna(high):
         return arm[f"saving_{cost}_interval_note"] or "–"
