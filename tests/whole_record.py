@@ -17,6 +17,7 @@ def whole_record() -> dict[str, Any]:
         "schema": 2, "finished": True, "name": "run", "config": "a.py", "config_hash": "h",
         "operator": "couple", "architecture": "ViT", "num_classes": 10, "commit": "abc",
         "dirty": False, "planned": 2, "spent": {"2": 3 * 10**9}, "gpu_hours": 0.1, "energy_j": 1.0,
+        "core_hours": 0.2,
         "peak_memory_bytes": 10**9, "peak_memory_of": "host", "method": "rbdc",
         "stage": {"protocol": "RBDC", "name": "target", "level": 1, "parents": ["leaf"]},
         "dataset": "CustomDataset:digits", "seed": 0, "num_params": 9, "macs_per_sample": 9,

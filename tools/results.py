@@ -7,10 +7,13 @@ import argparse
 import sys
 from pathlib import Path
 
+from rbdc_mm.config import read_config
+from rbdc_mm.protocol import make_plan
 from rbdc_mm.report import aggregate
 from rbdc_mm.report.outputs import COMMITTED, way_to_root
 from rbdc_mm.report.published import published_tables, read_published
 from rbdc_mm.report.runs import ROWS
+from rbdc_mm.report.throughput import Part, read_throughput, throughput_table
 from rbdc_mm.whole_files import write_text
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -28,12 +31,24 @@ def main(argv: list[str] | None = None) -> int:
             made = aggregate([study], study, formats=COMMITTED)
             print(f"{study}: {len(made.runs.rows)} runs, {len(made.files)} files")
         tables = published_tables(read_published(root / "published.csv"))
+        rows = read_throughput(root / "throughput.csv")
+        tables.append(throughput_table(rows, *_tree("configs/rbdc/deit_b_rbdc_in1k.py")))
         text = "\n".join(table.to_markdown(way_to_root(root)) for table in tables)
         print(write_text(f"# Published rows\n\n{text}", root / "published.md"))
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def _tree(config: str) -> tuple[list[Part], int]:
+    """The models of a plan, one of each kind, and the epochs of the target from scratch."""
+    plan = make_plan(read_config(ROOT / config))
+    flops = {stage.arch.label(): stage.flops_per_sample for stage in plan.stages}
+    epochs = dict.fromkeys(flops, 0)
+    for stage in plan.stages:
+        epochs[stage.arch.label()] += stage.epochs
+    return [Part(name, epochs[name], flops[name]) for name in flops], plan.scratch_epochs
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ FLOPS = (
 )
 HOURS = (
     "Hours: GPU-hours, on a CPU core-hours (processor time), of a run and all its source models, "
-    "evaluation and start-up included; only of one kind of machine."
+    "evaluation included, imports and set-up before the first step not; of one kind of machine."
 )
 _BEST = (
     "Bold, rank 1: the most accurate of its data set and model, and all that its noise does not "
