@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+import pandas as pd
+
 from rbdc_mm.report.table import Table
 
 _SPECIAL = {
@@ -43,28 +45,21 @@ def to_latex(table: Table, root: str = "") -> str:
         root: what the links' paths are put behind, e.g. the repository's address; without one the
             methods are not linked.
     """
-    lines = [
-        r"% needs \usepackage{booktabs}" + (", hyperref" if root and table.links else ""),
-        r"\begin{table}",
-        r"\centering",
-        rf"\caption{{{escape(table.title)}}}",
-        rf"\label{{tab:{table.slug}}}",
-        rf"\begin{{tabular}}{{{''.join(side[0] for side in table.align)}}}",
-        r"\toprule",
-        _line(escape(head) for head in table.head),
-        r"\midrule",
-        *(_line(_cells(table, n, root)) for n in range(len(table.rows))),
-        r"\bottomrule",
-        r"\end{tabular}",
-    ]
+    cells = [_cells(table, n, root) for n in range(len(table.rows))]
+    frame = pd.DataFrame(cells, columns=[escape(head) for head in table.head])
+    text = frame.style.hide(axis="index").to_latex(
+        hrules=True,
+        position_float="centering",
+        column_format="".join(side[0] for side in table.align),
+        caption=escape(table.title),
+        label=f"tab:{table.slug}",
+    )
     if table.note:
-        lines += ["", rf"\par\smallskip\footnotesize {escape(table.note)}"]
-    return "\n".join([*lines, r"\end{table}"]) + "\n"
-
-
-def _line(cells) -> str:
-    # a row that starts with [ would be taken for an option of the \\ before it
-    return re.sub(r"^\[", "{[}", " & ".join(cells)) + r" \\"
+        end = "\\end{table}\n"
+        note = rf"\par\smallskip\footnotesize {escape(table.note)}"
+        text = f"{text.removesuffix(end)}\n{note}\n{end}"
+    needs = r"% needs \usepackage{booktabs}" + (", hyperref" if root and table.links else "")
+    return f"{needs}\n{text}"
 
 
 def _cells(table: Table, row: int, root: str) -> list[str]:
@@ -78,5 +73,6 @@ def _cells(table: Table, row: int, root: str) -> list[str]:
         if root and column == table.method_column and row in table.links:
             url = re.sub(r"([%#&\\])", r"\\\1", f"{root.rstrip('/')}/{table.links[row]}")
             text = rf"\href{{{url}}}{{{text}}}"
-        cells.append(text)
+        # at the start of a row [ would be taken for an option of the line break before it
+        cells.append(re.sub(r"^\[", "{[}", text) if column == 0 else text)
     return cells
