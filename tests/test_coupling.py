@@ -180,6 +180,27 @@ def test_off_diagonal_blocks_are_zero_and_train():
     assert checked == 3 * (3 + 1 + 1 + 1)
 
 
+def test_off_diagonal_blocks_may_start_at_a_share_of_random_weights():
+    models = [resnet_model(18)] * 2
+    parents = make_parents(models)
+    arches = [arch_of(model) for model in models]
+    target = coupled_arch(arches, "ab")
+    init = build_classifier(model_with_arch(models[0], target)).double().state_dict()
+    states = [parent.state_dict() for parent in parents]
+    filled = couple.apply(target, arches, states, "ab", init, fill=0.25)
+    plain = couple.apply(target, arches, states, "ab")
+    key = "backbone.layer1.0.conv1.weight"
+    half = plain[key].shape[0] // 2
+    assert torch.equal(filled[key][:half, :half], states[0][key])
+    assert torch.equal(filled[key][:half, half:], 0.25 * init[key][:half, half:])
+    assert all(torch.equal(filled[k], plain[k]) for k in plain if ".bn" in k or "head" in k)
+    assert couple.exactness(target, arches, "ab").exact
+    found = couple.exactness(target, arches, "ab", fill=0.25)
+    assert not found.exact and "new, random ones write" in str(found)
+    with pytest.raises(ValueError, match=r"fill=-1: wanted a share .*, 0 or more"):
+        couple.growth(target, arches, "ab", fill=-1)
+
+
 def test_exactness_is_derived_from_the_maps():
     layer, resnet = arch_of(vit_model()), arch_of(resnet_model(50))
     for arch, norm, exact in ((layer, "layer", False), (layer, "block", True),

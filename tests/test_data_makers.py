@@ -156,6 +156,23 @@ def test_class_folders_of_any_kind(tmp_path, has_splits):
     assert warnings == []
 
 
+def test_some_images_of_each_class(tmp_path):
+    """Drawn by seed from those to train on; all that is held out stays."""
+    source = FolderSet(tmp_path / "animals").root
+    whole = make_class_folders(tmp_path / "whole", source=source)
+    some = make_class_folders(tmp_path / "some", source=source, per_class=2)
+    classes = [folder.name for folder in (some.root / "train").iterdir()]
+    assert some.num_images == {"train": 2 * len(classes), "val": whole.num_images["val"]}
+    for name in classes:
+        drawn = {path.name for path in (some.root / "train" / name).iterdir()}
+        assert len(drawn) == 2
+        assert drawn <= {path.name for path in (whole.root / "train" / name).iterdir()}
+    assert make_class_folders(tmp_path / "some", source=source, per_class=2).status == "reused"
+    for per_class, message in ((99, "per_class=99, but there are"), (-1, "0 .all. or more")):
+        with pytest.raises(ValueError, match=message):
+            make_class_folders(tmp_path / "none", source=source, per_class=per_class)
+
+
 def test_without_a_path_and_without_a_network(tmp_path, monkeypatch):
     import torchvision.datasets.utils
 

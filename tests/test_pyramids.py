@@ -87,6 +87,18 @@ def test_both_routes_from_an_image_to_five_levels(size):
     assert [level.shape for level in levels] == [(1, 12, *s) for s in sizes]
 
 
+@pytest.mark.parametrize("finest, patch", [(4, 16), (2, 8), (1, 4)])
+def test_any_patch_gives_the_same_strides(finest, patch):
+    taps = [torch.randn(1, 8, 64 // patch, 128 // patch)] * 4
+    outs = MultiTapPyramid(8, finest=finest)(taps)
+    assert [tuple(out.shape) for out in outs] == [(1, 8, 64 // s, 128 // s) for s in (4, 8, 16, 32)]
+
+
+def test_a_scale_that_cannot_be():
+    with pytest.raises(ValueError, match="finest=3: wanted 4, 2 or 1"):
+        MultiTapPyramid(8, finest=3)
+
+
 def test_registered_and_countable():
     cfg = dict(type="rbdc_mm.SimpleFeaturePyramid", in_channels=8, out_channels=4)
     with meta_parameters():
