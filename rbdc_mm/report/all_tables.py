@@ -17,6 +17,7 @@ from rbdc_mm.report.frames import (
     downstream_frame,
     savings_frame,
 )
+from rbdc_mm.report.other_tables import other_frame, other_table
 from rbdc_mm.report.pretrain_tables import (
     classification_table,
     curves_table,
@@ -69,6 +70,7 @@ def report_tables(
         (savings_frame(runs.rows, arms, ap, baseline), lambda f: savings_table(f, ap, baseline)),
         (curves_frame(arms, ap, baseline), lambda f: curves_table(f, ap, baseline)),
         (detection_full_frame(arms), detection_full_table),
+        (other_frame(arms), other_table),
     ]
     found = [Exact(frame, table(frame)) for frame, table in made if not frame.empty]
     return [Exact(one.frame, _with_merged(one.table, runs.rows)) for one in found]

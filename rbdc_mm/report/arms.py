@@ -7,7 +7,7 @@ import math
 import pandas as pd
 
 from rbdc_mm.report.collect import say
-from rbdc_mm.report.runs import COCO_METRICS, HEADLINES, METRICS
+from rbdc_mm.report.runs import HEADLINES, METRICS, OTHER, more_metrics
 
 TARGET_ROLES = ("run", "target")  # leaves and nodes are means to an end
 
@@ -48,7 +48,7 @@ def arms_of(rows: pd.DataFrame) -> pd.DataFrame:
             arm[f"{metric}_mean"] = runs[metric].mean(skipna=False)
             arm[f"{metric}_std"] = runs[metric].std(skipna=False)
             arm[f"best_{metric}_mean"] = runs[f"best_{metric}"].mean(skipna=False)
-        for metric in (column for column in COCO_METRICS if column in runs):
+        for metric in more_metrics(rows):
             arm[f"{metric}_mean"] = runs[metric].mean(skipna=False)
             arm[f"{metric}_std"] = runs[metric].std(skipna=False)
         for cost in _COSTS:
@@ -67,14 +67,16 @@ def arms_of(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def targets_of(arms: pd.DataFrame, kind: str) -> pd.DataFrame:
-    """Arms of one kind (see ``HEADLINES``) without leaves and nodes.
+    """Arms of one kind (of ``HEADLINES``, or ``OTHER``) without leaves and nodes.
 
     By data set and model, the most accurate first.
     """
-    assert kind in HEADLINES, kind
+    assert kind in (*HEADLINES, OTHER), kind
     if arms.empty:
         return arms
     chosen = arms[(arms["kind"] == kind) & arms["role"].isin(TARGET_ROLES)]
-    order = ["dataset", "params_m", "gmacs_per_sample", f"{HEADLINES[kind]}_mean"]
-    ascending = [True, True, True, False]
-    return chosen.sort_values(order, ascending=ascending, kind="stable", ignore_index=True)
+    order = {"dataset": True, "params_m": True, "gmacs_per_sample": True}
+    if kind in HEADLINES:
+        order[f"{HEADLINES[kind]}_mean"] = False
+    ways = list(order.values())
+    return chosen.sort_values(list(order), ascending=ways, kind="stable", ignore_index=True)

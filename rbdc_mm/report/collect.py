@@ -21,10 +21,13 @@ from rbdc_mm.report.runs import (
     CURVE_COLUMNS,
     HEADLINES,
     METRICS,
+    OTHER,
+    PREFIX,
     ROWS,
     STAGE_COLUMNS,
     TEXTS,
     Runs,
+    more_metrics,
     read_written,
 )
 
@@ -40,13 +43,14 @@ def collect(paths: Iterable[str | Path]) -> Runs:
     """The runs under the given folders, sorted.
 
     Accuracies and APs are in percent: those of the last evaluation, and under ``best_`` the best
-    of all; the rest of COCO's twelve numbers have columns where a run has them. Costs are in PFLOPs
-    (1e15 FLOPs, 2 per multiply-add, forward and backward): ``own`` the run itself,
-    ``with_teachers`` also its teachers, operator and search, ``total`` also every ancestor;
-    ``pretraining`` (detection only) is what its ancestors cost. ``left_out`` says why a
-    run may not enter any mean, and is empty for the others. ``total_hours`` is the time of the run
-    and of all its ancestors, GPU-hours or (on a CPU) core-hours of ``hours_on``; NaN and empty
-    where one of them is not among the runs, or was on another kind of machine.
+    of all; the rest of COCO's twelve numbers have columns where a run has them, metrics of other
+    tasks as well, in their evaluator's units. Costs are in PFLOPs (1e15 FLOPs, 2 per multiply-add,
+    forward and backward): ``own`` the run itself, ``with_teachers`` also its teachers, operator and
+    search, ``total`` also every ancestor; ``pretraining`` (detection only) is what its ancestors
+    cost. ``left_out`` says why a run may not enter any mean, and is empty for the others.
+    ``total_hours`` is the time of the run and of all its ancestors, GPU-hours or (on a CPU)
+    core-hours of ``hours_on``; NaN and empty where one of them is not among the runs, or was on
+    another kind of machine.
 
     Said on stderr: unfinished runs, broken files, runs that are left out of means.
 
@@ -77,8 +81,9 @@ def collect(paths: Iterable[str | Path]) -> Runs:
         known |= set(part.rows["run_id"])
     frames = ([getattr(part, f.name) for part in fresh] for f in fields(Runs))
     rows, curves, stages, unfinished = (_concatenated(parts) for parts in frames)
-    more = [column for column in COCO_METRICS if column in rows]
-    rows = rows[[*COLUMNS, *more]].sort_values(_ORDER, kind="stable", ignore_index=True)
+    rows = rows[[*COLUMNS, *more_metrics(rows)]].sort_values(
+        _ORDER, kind="stable", ignore_index=True
+    )
     rows[["total_hours", "hours_on"]] = _hours(rows, stages)
     mark_repeats(rows, curves)
     for _, row in rows[rows["left_out"] != ""].iterrows():
@@ -132,8 +137,8 @@ def _from_records(paths: list[Path]) -> Runs:
 
 
 def _frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
-    more = [column for column in COCO_METRICS if any(column in row for row in rows)]
-    frame = pd.DataFrame(rows, columns=[*COLUMNS, *more])
+    frame = pd.DataFrame(rows)
+    frame = frame.reindex(columns=[*COLUMNS, *more_metrics(frame)])
     texts = [column for column in COLUMNS if column in TEXTS]
     others = [c for c in frame if c not in texts and frame[c].dtype == object and c != "dirty"]
     frame = frame.astype({c: object for c in texts}).fillna(dict.fromkeys(texts, ""))
@@ -228,6 +233,8 @@ def _row(path: Path, record: RunRecord, ledger: Ledger) -> dict[str, Any]:
         if column == HEADLINES.get(kind) and by_epoch:
             row["best_epoch"] = best
     row |= {c: _percent(last[key], 100.0) for c, key in COCO_METRICS.items() if key in last}
+    if kind == OTHER:  # in the evaluator's own units
+        row |= {f"{PREFIX}{key}": value for key, value in last.items()}
     row["left_out"] = _why_left_out(kind, last, row, ledger)
     return row
 
@@ -240,6 +247,9 @@ def _curve(record: RunRecord, ledger: Ledger) -> Iterator[tuple]:
             if key in values:
                 value = _percent(values[key], factor)
                 yield ledger.run_id, int(step), record.unit, column, value, pflops
+        if _kind([values]) == OTHER:
+            for key, value in values.items():
+                yield ledger.run_id, int(step), record.unit, f"{PREFIX}{key}", value, pflops
 
 
 def _stages(ledger: Ledger) -> Iterator[tuple]:
@@ -268,7 +278,7 @@ def _kind(history: Iterable[Mapping[str, float]]) -> str:
     for kind, column in HEADLINES.items():
         if METRICS[column][0] in seen:
             return kind
-    return "other"
+    return OTHER
 
 
 def _why_left_out(
@@ -276,11 +286,12 @@ def _why_left_out(
 ) -> str:
     if row["role"] == "operator":
         return "it learned a growth operator"
-    if kind == "other":
-        wanted = " or ".join(METRICS[column][0] for column in HEADLINES.values())
-        return f"no evaluation has {wanted}"
+    if kind == OTHER:
+        undefined = [key for key, value in last.items() if not math.isfinite(value)]
+        if undefined or not last:
+            return f"{undefined[0]} of its last evaluation is none" if last else "no evaluation"
     for column, (key, _) in METRICS.items():
-        if (key in last or column == HEADLINES[kind]) and math.isnan(row[column]):
+        if (key in last or column == HEADLINES.get(kind)) and math.isnan(row[column]):
             return f"{key} of its last evaluation is {last.get(key, 'missing')}"
     if ledger.convention != CONVENTION:
         return f"its FLOPs follow another convention, {ledger.convention!r}, not {CONVENTION!r}"

@@ -33,9 +33,16 @@ FORMATS = ("md", "csv", "tex", "html", "png")
 COMMITTED = ("md", "csv", "png")  # of studies in the repository
 _TABLES = ("classification", "classification_savings", "classification_curves", "summary", "family",
            "detection", "downstream", "detection_savings", "detection_curves",
-           "detection_full")  # fmt: skip
+           "detection_full", "other")  # fmt: skip
 _PLOTS = ("accuracy_vs_flops", "curves", "top1", "downstream")
-_PRINTED = ("classification", "classification_savings", "family", "detection", "downstream")
+_PRINTED = (
+    "classification",
+    "classification_savings",
+    "family",
+    "detection",
+    "downstream",
+    "other",
+)
 _PICTURES = {"png": ["png", "svg"], "tex": ["pdf"]}  # a paper wants its figures as PDF
 
 

@@ -28,6 +28,8 @@ COCO_METRICS = {
     for number in COCO_NUMBERS
     if f"{task}_{number}" not in METRICS
 }
+OTHER = "other"  # kind of runs that are judged by none of these; their columns: prefix + metric
+PREFIX = "metric: "
 HEADLINES = {"classification": "top1", "detection": "bbox_mAP"}  # kind -> what it is judged by
 
 ROWS, CURVES, STAGES = "rows.csv", "curves.csv", "stages.csv"  # what an aggregate leaves of them
@@ -76,6 +78,12 @@ class Runs:
         return Runs(*(frame[frame["run_id"].isin(wanted)] for frame in frames))
 
 
+def more_metrics(frame: pd.DataFrame) -> list[str]:
+    """The columns of metrics that only some runs have: of COCO's, then of other tasks."""
+    coco = [column for column in COCO_METRICS if column in frame]
+    return coco + sorted(column for column in frame if str(column).startswith(PREFIX))
+
+
 def read_written(path: Path) -> Runs:
     """What an aggregate wrote, back from its ``rows.csv`` and the files beside it.
 
@@ -99,7 +107,8 @@ def read_written(path: Path) -> Runs:
                 f"{file} lacks the columns {', '.join(missing)}: wanted a file that this version's "
                 "tools/aggregate.py wrote"
             )
-        frames.append(frame)
+        others = [column for column in frame if column.startswith(PREFIX)]
+        frames.append(frame.assign(**{c: pd.to_numeric(frame[c]) for c in others}))
     return Runs(*frames, unfinished=frames[0].iloc[:0])
 
 
