@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -13,13 +14,15 @@ from playwright.sync_api import Browser, Page, expect
 from browser import Visit, chromium, visit
 from made_runs import many, study
 from rbdc_mm.report.arms import arms_of
+from rbdc_mm.report.collect import collect
 from rbdc_mm.report.page import write_page
 from rbdc_mm.report.page.payload import looks, payload
 from rbdc_mm.report.published import read_published
 from rbdc_mm.report.runs import Runs
 from rbdc_mm.report.words import METHODS
 
-PUBLISHED = Path(__file__).parents[1] / "results" / "published.csv"
+ROOT = Path(__file__).parents[1]
+PUBLISHED = ROOT / "results" / "published.csv"
 ARMS = "#classification-table"
 PLOT = "#accuracy-plot"
 
@@ -112,6 +115,27 @@ def test_arms_of_one_plot_are_told_apart_by_their_names():
     names = list(zip(arms["panel"], arms["label"], strict=True))
     assert len(set(names)) == len(names)
     assert {"RBDC", "scratch, 300 epochs"} <= set(arms["label"])  # no longer than need be
+
+
+def test_it_opens_on_the_plot_of_most_methods(browser, tmp_path):
+    runs = collect([ROOT / "results/tiny_cpu/classifiers"])
+    opened = visit(browser, written(runs, tmp_path))
+    for section in ("accuracy", "curves"):
+        lists = opened.page.locator(f"#{section}-controls select")
+        assert "ViT 64x4" in lists.first.evaluate("list => list.selectedOptions[0].text")
+    assert "hours of (c)" not in opened.page.locator("#accuracy-controls").inner_text()
+    assert opened.said == []
+    opened.page.close()
+
+
+def test_hours_are_one_of_the_costs(browser, tmp_path):
+    runs = collect([ROOT / "results/tiny_cpu/classifiers"])
+    timed = replace(runs, rows=runs.rows.assign(total_hours=0.25, hours_on="CPU"))
+    page = visit(browser, written(timed, tmp_path)).page
+    page.get_by_label("hours of (c)").check()
+    expect(page.locator(PLOT)).to_contain_text("core-hours on a CPU")
+    assert set(column(page, ARMS, "hours in all")) == {"0.250"}
+    page.close()
 
 
 def test_no_two_methods_look_alike():

@@ -51,9 +51,13 @@ function duration(seconds) {
   return seconds < 7200 ? `${digits(seconds / 60, 3)} min` : `${digits(seconds / 3600, 3)} h`;
 }
 
-// A drop-down list with its label; calls back with the chosen value, at first with the first one.
-function choice(words, options, change) {
-  const select = el("select", {}, ...options.map(([value, text]) => el("option", { value }, text)));
+// Of these plots that of most methods: where a reader begins.
+const numMethods = (panel) => new Set(arms.filter((arm) => arm.panel === panel).map((arm) => arm.method)).size;
+const fullest = (panels) => panels.reduce((best, n) => (numMethods(n) > numMethods(best) ? n : best));
+
+// A drop-down list with its label; calls back with the chosen value. At first it is `chosen`.
+function choice(words, options, change, chosen = options[0]?.[0]) {
+  const select = el("select", {}, ...options.map(([value, text]) => el("option", { value, selected: value === chosen }, text)));
   select.addEventListener("change", () => change(select.value));
   return el("label", { class: "field", hidden: options.length < 2 }, el("span", {}, words), select);
 }

@@ -78,10 +78,12 @@ function curvesSection() {
     const [panel, metric] = option.split("/");
     Object.assign(state, { panel: Number(panel), metric });
   };
-  choose(options[0][0]);
+  const panels = options.map(([option]) => Number(option.split("/")[0]));
+  const [first] = options[panels.indexOf(fullest(panels))];
+  choose(first);
   const draw = () => { fitLegend(div, state.panel); drawCurves(div, state); };
   document.getElementById("curves-controls").append(
-    choice("Curves of", options, (option) => { choose(option); draw(); }),
+    choice("Curves of", options, (option) => { choose(option); draw(); }, first),
     radios("Against", [["step", "epochs or iterations"], ["flops", "total FLOPs"]], (x) => { state.x = x; draw(); }),
     checkbox("single seeds", false, (seeds) => { state.seeds = seeds; draw(); }),
     legend(arms, state.hidden, draw));

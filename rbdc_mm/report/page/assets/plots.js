@@ -158,14 +158,15 @@ function costSection(name, kind) {
   if (!div) return () => {};
   const panels = data.panels.map((panel, n) => [n, panel]).filter(([, panel]) => panel.kind === kind);
   const metrics = metricsOf(kind);
-  const state = { panel: panels[0][0], metric: metrics[0][0], cost: COSTS[kind][0][0], seeds: true, hidden: new Set() };
+  const first = fullest(panels.map(([n]) => n));
+  const state = { panel: first, metric: metrics[0][0], cost: COSTS[kind][0][0], seeds: true, hidden: new Set() };
   const draw = () => { fitLegend(div, state.panel); drawCosts(div, kind, state); };
   const set = (key) => (value) => { state[key] = value; draw(); };
   document.getElementById(`${name}-controls`).append(
     choice("Data set and architecture", panels.map(([n, panel]) => [n, `${panel.words} (${panel.model})`]),
-      (n) => set("panel")(Number(n))),
+      (n) => set("panel")(Number(n)), first),
     choice("Metric", metrics, set("metric")),
-    radios("FLOPs of", COSTS[kind].filter(areKnown), set("cost")),
+    radios("Cost", COSTS[kind].filter(areKnown), set("cost")),
     checkbox("single seeds", state.seeds, set("seeds")),
     legend(arms.filter((arm) => arm.kind === kind), state.hidden, draw));
   draw();
