@@ -7,17 +7,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from rbdc_mm.report.arms import targets_of
-from rbdc_mm.report.curves import cost_column, panel_of
+from rbdc_mm.report.curves import cost_column
 from rbdc_mm.report.labels import Label, list_labels
+from rbdc_mm.report.panels import PANEL, panels_of
 from rbdc_mm.report.stats import mean_interval
 from rbdc_mm.report.style import flops_axis, looks_of
-from rbdc_mm.report.words import (
-    dataset_words,
-    flops_unit,
-    method_words,
-    model_words,
-    seeds_words,
-)
+from rbdc_mm.report.words import flops_unit, method_words, seeds_words
 
 _PANEL, _ROOM, _FOOT = (3.3, 3.2), 1.5, 0.35  # inches
 _COSTS = ("total", "hours")
@@ -39,11 +34,11 @@ def curves_figure(arms: pd.DataFrame) -> Figure | None:
     targets = targets_of(arms, "classification")
     if targets.empty:
         return None
-    groups = targets.groupby(panel_of("classification"), sort=True, dropna=False)
-    panels = [several for _, panel in groups if (several := _with_budgets(panel)) is not None]
+    several = _with_budgets(targets)
+    panels = [p for p in panels_of(several, "classification") if p.arms["method"].nunique() > 1]
     if not panels:
         return None
-    shown = pd.concat(panels)
+    shown = pd.concat([panel.arms for panel in panels])
     costs = [cost for cost in _COSTS if shown[cost_column(cost)].notna().any()]
     looks = looks_of(shown["method"])
     size = (_PANEL[0] * len(costs) + _ROOM, _PANEL[1] * len(panels) + _FOOT)
@@ -54,12 +49,9 @@ def curves_figure(arms: pd.DataFrame) -> Figure | None:
     to_label = []
     for line, panel in zip(grid, panels, strict=True):
         for axes, cost in zip(line, costs, strict=True):
-            ends = _curves(axes, panel, cost, looks)
+            ends = _curves(axes, panel.arms, cost, looks)
         to_label.append((axes, ends))
-        first = panel.iloc[0]
-        model = first["architecture"] or model_words(first["params_m"], first["gmacs_per_sample"])
-        title = f"{dataset_words(first['dataset'])}, {model}"
-        line[0].set_title(title, loc="left", weight="bold")
+        line[0].set_title(panel.title, loc="left", weight="bold")
         line[0].set_ylabel("top-1 (%)")
     note = _NOTE.format(seeds=seeds_words(shown["n"], _SEVERAL))
     figure.text(0.5, 0.06 / size[1], note, size=6.5, color="#555555", ha="center", va="bottom")
@@ -70,12 +62,11 @@ def curves_figure(arms: pd.DataFrame) -> Figure | None:
     return figure
 
 
-def _with_budgets(panel: pd.DataFrame) -> pd.DataFrame | None:
-    """The arms of methods that have several budgets; None where there are not two such methods."""
-    known = panel[panel["top1_mean"].notna() & ~panel["total_is_lower_bound"].astype(bool)]
-    budgets = known.groupby("method")["total_pflops"].nunique()
-    several = known[known["method"].map(budgets) > 1]
-    return several if several["method"].nunique() > 1 else None
+def _with_budgets(targets: pd.DataFrame) -> pd.DataFrame:
+    """The arms of methods that have several budgets in their panel, all of them known."""
+    known = targets[targets["top1_mean"].notna() & ~targets["total_is_lower_bound"].astype(bool)]
+    budgets = known.groupby([*PANEL, "method"], dropna=False)["total_pflops"].transform("nunique")
+    return known[budgets > 1]
 
 
 def _curves(

@@ -15,7 +15,6 @@ from scipy.integrate import trapezoid
 from rbdc_mm.report.runs import HEADLINES
 
 SCRATCH = "scratch"
-PANEL = ["dataset", "params_m", "gmacs_per_sample"]  # one data set and architecture
 EQUAL = 1e-9  # points; means of the same numbers may differ by rounding
 
 # What each kind's accuracy is held against -> words; of FLOPs the last is the headline, that which
@@ -183,17 +182,6 @@ def curve_of(arms: pd.DataFrame, cost: str, metric: str) -> Curve | None:
         )
         points.append((flops, accuracy, int(runs)))
     return Curve(*zip(*points, strict=True)) if points else None
-
-
-def panel_of(kind: str) -> list[str]:
-    """What arms share that are held against one another: of detectors also the finetuning."""
-    return PANEL if kind == "classification" else [*PANEL, "epochs"]
-
-
-def panels_of(targets: pd.DataFrame, kind: str) -> list[pd.DataFrame]:
-    """The targets panel by panel, see ``panel_of``; one alone is nothing to plot beside others."""
-    panels = [panel for _, panel in targets.groupby(panel_of(kind), sort=True, dropna=False)]
-    return [panel for panel in panels if len(panel) > 1] or panels
 
 
 def is_baseline(arms: pd.DataFrame, baseline: str = SCRATCH) -> pd.Series:

@@ -10,14 +10,12 @@ from matplotlib.figure import Figure
 from matplotlib.transforms import offset_copy
 
 from rbdc_mm.report.arms import targets_of
-from rbdc_mm.report.curves import COSTS, cost_column, panels_of
+from rbdc_mm.report.curves import COSTS, cost_column
 from rbdc_mm.report.labels import BESIDE, Label, place_labels
+from rbdc_mm.report.panels import drawn, panels_of
 from rbdc_mm.report.stats import seed_values
 from rbdc_mm.report.style import flops_axis, looks_of
 from rbdc_mm.report.words import (
-    dataset_words,
-    digits,
-    epochs_words,
     flops_unit,
     method_words,
     metric_words,
@@ -53,7 +51,7 @@ def detection_figure(
     targets = targets.assign(ap=targets[f"{metric}_mean"], ap_std=targets[f"{metric}_std"],
                              runs_words=one_run_words(targets["n"]),
                              seeds_ap=seed_values(rows, targets, metric))  # fmt: skip
-    panels = panels_of(targets, "detection")
+    panels = drawn(panels_of(targets, "detection"))
     costs = [cost for cost in COSTS["detection"] if targets[cost_column(cost)].notna().any()]
     size = (_PANEL[0] * len(costs), _PANEL[1] * len(panels) + _FOOT)
     figure = Figure(figsize=size, facecolor="white", layout="constrained")
@@ -63,8 +61,8 @@ def detection_figure(
     to_label = []
     for line, panel in zip(grid, panels, strict=True):
         for axes, cost in zip(line, costs, strict=True):
-            to_label.append((axes, _panel(axes, panel, cost, looks)))
-        line[0].set_title(_title(panel.iloc[0]), loc="left", weight="bold")
+            to_label.append((axes, _panel(axes, panel.arms, cost, looks)))
+        line[0].set_title(panel.title, loc="left", weight="bold")
         line[0].set_ylabel(f"{metric_words(metric)} (%)")
     note = _NOTE.format(seeds=seeds_words(targets["n"], _SEVERAL))
     figure.text(0.5, 0.10 / size[1], note, size=6.5, color="#555555", ha="center", va="bottom")
@@ -114,10 +112,3 @@ def _panel(axes: Axes, arms: pd.DataFrame, cost: str, looks: dict[str, tuple[str
     words = COSTS["detection"][cost] + ("" if cost == "hours" else " FLOPs")
     axes.set_xlabel(f"{words} ({unit})")
     return labels, marks, beside, lines
-
-
-def _title(arm: pd.Series) -> str:
-    model = arm["architecture"] or f"{digits(arm['params_m'], 3)} M parameters"
-    return ", ".join(
-        filter(None, (dataset_words(arm["dataset"]), model, epochs_words(arm["epochs"])))
-    )

@@ -7,17 +7,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from rbdc_mm.report.arms import targets_of
-from rbdc_mm.report.curves import is_baseline, panels_of
+from rbdc_mm.report.curves import is_baseline
+from rbdc_mm.report.panels import drawn, panels_of
 from rbdc_mm.report.stats import seed_values
 from rbdc_mm.report.style import COLOURS, SCRATCH
 from rbdc_mm.report.words import (
     config_words,
-    dataset_words,
     digits,
     epochs_words,
     family_of,
     method_words,
-    model_words,
     one_run_words,
     seeds_words,
 )
@@ -44,7 +43,7 @@ def dot_figure(rows: pd.DataFrame, arms: pd.DataFrame, baseline: str = "scratch"
         return None
     targets["runs_words"] = one_run_words(targets["n"])
     targets["seeds_top1"] = seed_values(rows, targets, "top1")
-    panels = panels_of(targets, "classification")
+    panels = drawn(panels_of(targets, "classification"))
     height = _FOOT + sum(_HEAD + _ROW * len(panel) for panel in panels)
     height += _BETWEEN * (len(panels) - 1)
     figure = Figure(figsize=(_WIDTH, height), facecolor="white")
@@ -52,10 +51,8 @@ def dot_figure(rows: pd.DataFrame, arms: pd.DataFrame, baseline: str = "scratch"
     for panel in panels:
         bottom = top - _HEAD - _ROW * len(panel)
         axes = figure.add_axes((0.27, bottom / height, 0.56, _ROW * len(panel) / height))
-        _panel(axes, panel, baseline)
-        first = panel.iloc[0]
-        words = model_words(first["params_m"], first["gmacs_per_sample"])
-        title = f"{dataset_words(first['dataset'])}: {words} per image"
+        _panel(axes, panel.arms, baseline)
+        title = f"{panel.data}: {panel.size} per image"
         figure.text(0.02, (top - 0.2) / height, title, weight="bold", size=9, va="center")
         top = bottom - _BETWEEN
     seen = [f for f in _FAMILY_WORDS if f in {family_of(m) for m in targets["method"]}]

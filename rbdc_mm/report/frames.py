@@ -8,7 +8,6 @@ import pandas as pd
 from rbdc_mm.report.arms import targets_of
 from rbdc_mm.report.curves import (
     COSTS,
-    PANEL,
     SCRATCH,
     Fits,
     budgets,
@@ -17,7 +16,6 @@ from rbdc_mm.report.curves import (
     is_baseline,
     kind_of,
     mean_gain,
-    panel_of,
 )
 from rbdc_mm.report.estimates import (
     Estimate,
@@ -27,6 +25,7 @@ from rbdc_mm.report.estimates import (
     saving_at_equal_accuracy,
     saving_interval,
 )
+from rbdc_mm.report.panels import KEYS, PANEL, panels_of
 from rbdc_mm.report.runs import COCO_NUMBERS
 from rbdc_mm.report.stats import drawn_means, mean_interval, seed_values
 from rbdc_mm.report.verdicts import against_baseline, ranks_of
@@ -142,7 +141,7 @@ def savings_frame(
     is_base = is_baseline(targets, baseline)
     for cost in COSTS[kind]:
         savings: list[dict] = [{} for _ in range(len(targets))]
-        for _, panel in targets.groupby(panel_of(kind), dropna=False):
+        for panel in (one.arms for one in panels_of(targets, kind)):
             # hours of different machines say nothing of each other
             places = panel.groupby("hours_on") if cost == "hours" else [("", panel)]
             for _, here in places:
@@ -170,11 +169,10 @@ def curves_frame(arms: pd.DataFrame, metric: str = "top1", baseline: str = SCRAT
     targets, rows = targets_of(arms, kind), []
     if targets.empty:
         return targets
-    keys = panel_of(kind)
-    for panel_key, panel in targets.groupby(keys, dropna=False):
+    for panel in (one.arms for one in panels_of(targets, kind)):
         base = panel[is_baseline(panel, baseline)]
         for method, own in panel[~is_baseline(panel, baseline)].groupby("method"):
-            row = dict(zip(keys, panel_key, strict=True)) | {"method": method, "num_budgets": 0}
+            row = dict(panel.iloc[0][KEYS[kind]]) | {"method": method, "num_budgets": 0}
             for cost in COSTS[kind]:
                 if cost == "hours" and panel["hours_on"].nunique() > 1:
                     continue  # of different machines

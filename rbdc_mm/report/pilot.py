@@ -10,12 +10,12 @@ import numpy as np
 from rbdc_mm.report.arms import arms_of, targets_of
 from rbdc_mm.report.cells import number
 from rbdc_mm.report.collect import collect
-from rbdc_mm.report.curves import panel_of
+from rbdc_mm.report.panels import panels_of
 from rbdc_mm.report.power import difference_told
 from rbdc_mm.report.runs import HEADLINES
 from rbdc_mm.report.stats import COCO_FLOOR, Noise, noise_of, seed_values
 from rbdc_mm.report.table import Table
-from rbdc_mm.report.words import dataset_words, metric_words, model_words
+from rbdc_mm.report.words import metric_words
 
 NUM_SEEDS = range(2, 11)
 
@@ -33,13 +33,12 @@ def pilot_tables(path: str | Path) -> list[Table]:
         if targets.empty:
             continue
         targets = targets[(targets["n"] > 1) & targets[f"{metric}_mean"].notna()]
-        for _, panel in targets.groupby(panel_of(kind), dropna=False):
-            values = [x.astype(float) for x in seed_values(rows, panel, metric)]
-            seeds = [x.astype(float) for x in seed_values(rows, panel, "seed")]
-            first, noise = panel.iloc[0], noise_of(values, seeds)
+        for panel in panels_of(targets, kind):
+            values, seeds = ([x.astype(float) for x in seed_values(rows, panel.arms, column)]
+                             for column in (metric, "seed"))  # fmt: skip
+            noise = noise_of(values, seeds)
             apart = noise_of(values, [np.full(len(x), math.nan) for x in seeds])
-            words = model_words(first["params_m"], first["gmacs_per_sample"])
-            title = f"{metric_words(metric)} on {dataset_words(first['dataset'])}, {words}"
+            title = f"{metric_words(metric)} on {panel.data}, {panel.size}"
             tables.append(_table(title, apart, noise if noise.paired else None, kind))
     if not tables:
         raise ValueError(

@@ -11,18 +11,17 @@ from matplotlib.figure import Figure
 from matplotlib.transforms import offset_copy
 
 from rbdc_mm.report.arms import targets_of
-from rbdc_mm.report.curves import is_baseline, panels_of
+from rbdc_mm.report.curves import is_baseline
 from rbdc_mm.report.labels import BESIDE, Label, list_labels, place_labels
+from rbdc_mm.report.panels import Panel, drawn, panels_of
 from rbdc_mm.report.stats import seed_values
 from rbdc_mm.report.style import SCRATCH, flops_axis, looks_of
 from rbdc_mm.report.words import (
     config_words,
-    dataset_words,
     digits,
     epochs_words,
     flops_unit,
     method_words,
-    model_words,
     one_run_words,
     seeds_words,
 )
@@ -57,7 +56,7 @@ def accuracy_figure(
     targets["runs_words"] = one_run_words(targets["n"])
     for column in ("top1", "total_pflops"):
         targets[f"seeds_{column}"] = seed_values(rows, targets, column)
-    panels = panels_of(targets, "classification")
+    panels = drawn(panels_of(targets, "classification"))
     num_columns = min(len(panels), _COLUMNS)
     num_rows = math.ceil(len(panels) / num_columns)
     crowded = max(map(len, panels)) > _CROWD
@@ -72,8 +71,8 @@ def accuracy_figure(
     grid = figure.subplots(num_rows, num_columns, squeeze=False).ravel()
     looks = looks_of(targets["method"])
     to_label = []
-    for axes, arms_here in zip(grid, panels, strict=False):
-        to_label.append((axes, _panel(axes, arms_here, looks, plain=crowded)))
+    for axes, panel in zip(grid, panels, strict=False):
+        to_label.append((axes, _panel(axes, panel, looks, plain=crowded)))
     for axes in grid[len(panels) :]:
         axes.remove()
     several, note = (_SEVERAL_CROWDED, _NOTE_CROWDED) if crowded else (_SEVERAL, _NOTE)
@@ -87,12 +86,13 @@ def accuracy_figure(
 
 
 def _panel(
-    axes: Axes, arms: pd.DataFrame, looks: dict[str, tuple[str, str]], *, plain: bool
+    axes: Axes, panel: Panel, looks: dict[str, tuple[str, str]], *, plain: bool
 ) -> tuple[list[Label], list[_Point], list[_Point], list[list[_Point]]]:
     """Draws one panel; returns its labels and what they must not cover, see ``place_labels``.
 
     A plain one has means alone.
     """
+    arms = panel.arms
     unit, factor = flops_unit(arms["total_pflops"])
     labels, marks, beside, lines = [], [], [], []
     names = _names(arms, unit, factor)
@@ -124,7 +124,7 @@ def _panel(
         bound = " (FLOPs ≥)" if arm["total_is_lower_bound"] else ""
         name = f"{names[n]}{arm['runs_words']}{bound}"
         labels.append(Label(x, y, name, colour))
-    _dress(axes, arms, unit, [x for x, _ in marks], [y for _, y in chain(marks, beside, *lines)])
+    _dress(axes, panel, unit, [x for x, _ in marks], [y for _, y in chain(marks, beside, *lines)])
     labels.sort(key=lambda label: label.colour != SCRATCH)  # the baseline's places come first
     return labels, marks, beside, lines
 
@@ -146,16 +146,14 @@ def _names(arms: pd.DataFrame, unit: str, factor: float) -> dict[int, str]:
     return names
 
 
-def _dress(axes: Axes, arms: pd.DataFrame, unit: str, xs: list[float], ys: list[float]) -> None:
-    first = arms.iloc[0]
+def _dress(axes: Axes, panel: Panel, unit: str, xs: list[float], ys: list[float]) -> None:
     flops_axis(axes, xs)
     room = max(0.18 * (max(ys) - min(ys)), 0.3)
     axes.set_ylim(min(ys) - room, max(ys) + room)
     axes.set_xlabel(f"total training FLOPs, source models included ({unit})")
     axes.set_ylabel("top-1 (%)")
-    axes.set_title(dataset_words(first["dataset"]), loc="left", weight="bold", pad=16)
-    model = f"{model_words(first['params_m'], first['gmacs_per_sample'])} per image"
+    axes.set_title(panel.data, loc="left", weight="bold", pad=16)
     axes.annotate(
-        model, (0, 1), (0, 5), xycoords="axes fraction", textcoords="offset points", size=7.5,
-        color="#555555",
+        f"{panel.size} per image", (0, 1), (0, 5), xycoords="axes fraction",
+        textcoords="offset points", size=7.5, color="#555555",
     )  # fmt: skip

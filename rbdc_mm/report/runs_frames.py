@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 
 from rbdc_mm.report.arms import TARGET_ROLES, targets_of
-from rbdc_mm.report.curves import PANEL, is_baseline, kind_of
+from rbdc_mm.report.curves import is_baseline, kind_of
+from rbdc_mm.report.panels import PANEL
 from rbdc_mm.report.stats import seed_values
 from rbdc_mm.report.words import config_words, family_of
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pandas as pd
 
 from rbdc_mm.report.cells import bounded, counts, made_table, spreads, who
-from rbdc_mm.report.curves import PANEL, SCRATCH
+from rbdc_mm.report.curves import SCRATCH
+from rbdc_mm.report.panels import PANEL
 from rbdc_mm.report.pretrain_tables import estimate_cell, interval_cell
 from rbdc_mm.report.table import Table
 from rbdc_mm.report.words import digits, family_of, flops_unit, method_words

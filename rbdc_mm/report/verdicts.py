@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from rbdc_mm.report.curves import kind_of, panel_of
+from rbdc_mm.report.curves import kind_of
+from rbdc_mm.report.panels import panels_of
 from rbdc_mm.report.stats import COCO_FLOOR, against, holm, ranks, seed_values, verdict
 
 
@@ -76,12 +77,9 @@ def _panels(
     targets = targets[targets[f"{metric}_mean"].notna()]
     values, seeds = (pd.Series(seed_values(rows, targets, name), index=targets.index, dtype=object)
                      for name in (metric, "seed"))  # fmt: skip
-    for _, panel in targets.groupby(panel_of(kind_of(metric)), dropna=False):
-        yield (
-            panel,
-            [x.astype(float) for x in values[panel.index]],
-            [x.astype(float) for x in seeds[panel.index]],
-        )
+    for panel in panels_of(targets, kind_of(metric)):
+        index = panel.arms.index
+        yield panel.arms, *([x.astype(float) for x in part[index]] for part in (values, seeds))
 
 
 def _control(panel: pd.DataFrame, is_base: pd.Series) -> int | None:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
-from itertools import chain
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from rbdc_mm.report.arms import TARGET_ROLES, targets_of
-from rbdc_mm.report.curves import is_baseline, panel_of
+from rbdc_mm.report.curves import is_baseline
 from rbdc_mm.report.frames import savings_frame
+from rbdc_mm.report.panels import Panel, panels_of
 from rbdc_mm.report.runs import COCO_METRICS, HEADLINES, METRICS, Runs
 from rbdc_mm.report.runs_frames import along_runs
 from rbdc_mm.report.stats import seed_values
@@ -23,7 +23,6 @@ from rbdc_mm.report.words import (
     flops_unit,
     method_words,
     metric_words,
-    model_words,
 )
 
 # Matplotlib's marker -> plotly's symbol, and the character that looks like it.
@@ -67,7 +66,7 @@ def _shown(runs: Runs, targets: pd.DataFrame, metrics: list[str], baseline: str)
         return {"panels": [], "arms": {}, "along": {}}
     rows, panels = runs.rows, _panels(targets)
     return {
-        "panels": panels,
+        "panels": [dict(kind=p.kind, words=p.title, model=p.size) for p in panels],
         "arms": _columns(_arms(rows, targets, metrics, panels, baseline)),
         "along": {m: _by(along_runs(rows, targets, runs.curves, m), "arm") for m in metrics},
     }
@@ -94,40 +93,26 @@ def _targets(arms: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def _panels(targets: pd.DataFrame) -> list[dict[str, Any]]:
+def _panels(targets: pd.DataFrame) -> list[Panel]:
     """A plot for every data set and architecture."""
-    panels = []
-    of_kinds = (part.groupby(panel_of(kind), sort=True, dropna=False)
-                for kind, part in targets.groupby("kind", sort=True))  # fmt: skip
-    for _, arms in chain(*of_kinds):
-        first = arms.iloc[0]
-        named = [name for name in arms["architecture"] if name][:1]
-        if first["kind"] == "detection":
-            named += filter(None, [epochs_words(first["epochs"])])
-        panels.append({
-            "kind": first["kind"],
-            "words": ", ".join([dataset_words(first["dataset"]), *named]),
-            "model": model_words(first["params_m"], first["gmacs_per_sample"]),
-            "key": _key(first),
-        })  # fmt: skip
-    return panels
-
-
-def _key(arm: pd.Series) -> list[Hashable]:
-    return [_plain(arm[column]) for column in ("kind", *panel_of(arm["kind"]))]
+    return [
+        panel
+        for kind, part in targets.groupby("kind", sort=True)
+        for panel in panels_of(part, kind)
+    ]
 
 
 def _arms(
     rows: pd.DataFrame,
     targets: pd.DataFrame,
     metrics: list[str],
-    panels: list[dict[str, Any]],
+    panels: list[Panel],
     baseline: str,
 ) -> pd.DataFrame:
     wanted = [f"{m}_{what}" for m in metrics for what in ("mean", "std")]
     table = targets[[*_ARM, *(column for column in wanted if column in targets)]].copy()
-    places = {tuple(panel["key"]): n for n, panel in enumerate(panels)}
-    table["panel"] = [places[tuple(_key(arm))] for _, arm in targets.iterrows()]
+    places = {label: n for n, panel in enumerate(panels) for label in panel.arms.index}
+    table["panel"] = [places[label] for label in targets.index]
     table["baseline"] = is_baseline(targets, baseline)
     table["runs"] = [list(ids) for ids in seed_values(rows, targets, "run_id")]
     table["label"] = _labels(table)
