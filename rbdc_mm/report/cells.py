@@ -48,8 +48,8 @@ def made_table(
     Args:
         slug, title, columns, note: see ``Table``; data set and model that all rows have in common
             go from the columns to the title.
-        configs: of each row, for the link of its method; only paths within the repository, which
-            have a slash, are linked.
+        configs: of each row, for the link of its method; only paths below the repository's
+            ``configs/`` are linked.
         best: head -> which of its cells are bold.
     """
     common = [name for name in _SHARED if name in columns and len(set(columns[name])) == 1]
@@ -64,7 +64,7 @@ def made_table(
         for row, is_best in enumerate(chosen)
         if is_best
     }
-    links = {row: config for row, config in enumerate(configs) if "/" in config}
+    links = {row: config for row, config in enumerate(configs) if config.startswith("configs/")}
     rows = [list(row) for row in zip(*columns.values(), strict=True)]
     align = ["left" if name in LEFT else "right" for name in head]
     return Table(slug, title, head, rows, note, align, bold, links)
