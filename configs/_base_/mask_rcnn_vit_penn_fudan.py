@@ -48,16 +48,16 @@ test_dataloader = val_dataloader
 val_evaluator = dict(ann_file="data/penn_fudan/annotations/instances_val2017.json")
 test_evaluator = val_evaluator
 
-train_cfg = dict(max_epochs=12, val_interval=12)
+train_cfg = dict(max_epochs=8, val_interval=8)
 param_scheduler = [
     dict(type="LinearLR", start_factor=0.01, by_epoch=False, begin=0, end=50),
     dict(
         type="CosineAnnealingLR",
-        T_max=12,
+        T_max=8,
         eta_min=1e-5,
         by_epoch=True,
         begin=0,
-        end=12,
+        end=8,
         convert_to_iter_based=True,
     ),
 ]

@@ -1,7 +1,7 @@
 # Mask R-CNN on Penn-Fudan's photographs, backbone the ViT 64 wide without pretraining.
 #   tools/train.py configs/cifar10/mask_rcnn_deit_random_penn_fudan.py
 # Needs: data/penn_fudan (`tools/study.py cifar10` makes it); a CPU
-# Costs: 8.197 TFLOPs of training (tools/get_flops.py), minutes on one core
+# Costs: 5.465 TFLOPs of training (tools/get_flops.py), minutes on one core
 # Expect: results/cifar10/ has what `tools/study.py cifar10` measured
 _base_ = ["../_base_/mask_rcnn_vit_penn_fudan.py"]
 

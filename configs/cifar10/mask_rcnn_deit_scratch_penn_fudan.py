@@ -3,7 +3,7 @@
 # Needs: data/penn_fudan (`tools/study.py cifar10` makes it); a CPU;
 #        work_dirs/deit_scratch/target/final.pth
 #        (from `tools/train.py configs/cifar10/deit_scratch.py`)
-# Costs: 8.197 TFLOPs of training (tools/get_flops.py), minutes on one core
+# Costs: 5.465 TFLOPs of training (tools/get_flops.py), minutes on one core
 # Expect: results/cifar10/ has what `tools/study.py cifar10` measured
 _base_ = ["../_base_/mask_rcnn_vit_penn_fudan.py"]
 
