@@ -385,11 +385,17 @@ def test_methods_with_several_budgets_are_drawn_as_curves(runs, tmp_path):
     for seed in (0, 1):
         for n, tflops in enumerate((1.0, 2.0, 3.0)):
             runs.add(f"s{n}-{seed}", 90.0 + n + 0.2 * seed, tflops=tflops, seed=seed)
-            runs.rbdc(f"r{n}-{seed}", 91.0 + n + 0.2 * seed, tflops=tflops, seed=seed)
+            runs.rbdc(f"r{n}-{seed}", 91.0 + n + 0.2 * seed, tflops=tflops, leaf_tflops=0.02,
+                      seed=seed)  # fmt: skip
     made = aggregate([runs.root], tmp_path / "out")
     figure = curves_figure(made.arms)
     (axes,) = figure.axes  # hours are not known
     assert {text.get_text() for text in axes.texts} >= {"scratch", "RBDC"}
+    (table,) = (table for table in made.tables if table.slug == "budgets")
+    assert table.head[1:] == [f"top-1 (%) at {n}% of scratch's FLOPs" for n in (33, 67, 100)]
+    rbdc, scratch = table.rows
+    assert rbdc == ["RBDC", "91.10 ± 0.14 [1]", "92.10 ± 0.14 [1]", "93.10 ± 0.14 [1]"]
+    assert scratch == ["scratch", "90.10 ± 0.14 [2]", "91.10 ± 0.14 [2]", "92.10 ± 0.14 [2]"]
     assert (tmp_path / "out/curves.png").is_file()
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
+from rbdc_mm.report.budget_tables import budgets_frame, budgets_table
 from rbdc_mm.report.curves import SCRATCH, headlines
 from rbdc_mm.report.detection_tables import detection_full_table, detection_table, downstream_table
 from rbdc_mm.report.frames import (
@@ -60,6 +61,7 @@ def report_tables(
         ),
         (savings, lambda f: savings_table(f, top1, baseline)),
         (summary_frame(savings), lambda f: summary_table(f, baseline)),
+        (budgets_frame(runs.rows, arms, baseline), lambda f: budgets_table(f, baseline)),
         (curves_frame(arms, top1, baseline), lambda f: curves_table(f, top1, baseline)),
         (family_frame(runs.rows, arms, runs.stages), family_table),
         (detection_frame(runs.rows, arms), detection_table),
@@ -77,6 +79,6 @@ def report_tables(
 
 
 def _with_merged(table: Table, rows: pd.DataFrame) -> Table:
-    is_pretraining = table.slug.startswith(("classification", "summary", "family"))
+    is_pretraining = table.slug.startswith(("classification", "summary", "budgets", "family"))
     note = repeats_note(rows, "classification" if is_pretraining else "detection")
     return replace(table, note=" ".join(part for part in (table.note, note) if part))
