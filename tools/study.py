@@ -68,7 +68,8 @@ def main(argv: list[str] | None = None) -> int:
     out = kept.parent if kept else Path(args.out or root / "results")
     try:
         if args.power:
-            tables = pilot_tables(root) if args.std is None else [assumed_table(args.std)]
+            pilot = kept if kept and kept.is_dir() and not args.root else root
+            tables = pilot_tables(pilot) if args.std is None else [assumed_table(args.std)]
             print("\n".join(table.to_markdown() for table in tables))
             return 0
         if args.study in KEPT:

@@ -15,6 +15,7 @@ from rbdc_mm.report.style import flops_axis, looks_of
 from rbdc_mm.report.words import flops_unit, method_words, seeds_words
 
 _PANEL, _ROOM, _FOOT = (3.3, 3.2), 1.5, 0.35  # inches
+_APART = 1.2  # what differs by less is one budget in whole epochs
 _COSTS = ("total", "hours")
 _NOTE = (
     "{seeds}.\nEvery source model is charged. FLOPs: forward and backward, 2 per multiply-add; "
@@ -65,8 +66,8 @@ def curves_figure(arms: pd.DataFrame) -> Figure | None:
 def _with_budgets(targets: pd.DataFrame) -> pd.DataFrame:
     """The arms of methods that have several budgets in their panel, all of them known."""
     known = targets[targets["top1_mean"].notna() & ~targets["total_is_lower_bound"].astype(bool)]
-    budgets = known.groupby([*PANEL, "method"], dropna=False)["total_pflops"].transform("nunique")
-    return known[budgets > 1]
+    totals = known.groupby([*PANEL, "method"], dropna=False)["total_pflops"]
+    return known[totals.transform("max") > _APART * totals.transform("min")]
 
 
 def _curves(
