@@ -19,7 +19,7 @@ def table_of(plan: Plan) -> str:
         cells = [f"{one.teacher_flops / 1e15:.6g}" for one in plan.stages]
         for row, cell in zip(rows, ["-"] * len(plan.files) + cells, strict=True):
             row.insert(5, cell)
-    return "\n".join([*_columns(head, rows), *_totals(plan), *_family(plan)])
+    return "\n".join([*columns(head, rows), *_totals(plan), *_family(plan)])
 
 
 def _stage_row(stage: Stage, plan: Plan) -> list[str]:
@@ -44,7 +44,8 @@ def _file_row(file: SourceFile, plan: Plan) -> list[str]:
     return [file.name, file.arch.label(), params, "given", "-", cost, share, "-"]
 
 
-def _columns(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+def columns(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lines of a plain table, the first column to the left, the others to the right."""
     widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
     lines = [
         "  ".join(
@@ -101,7 +102,7 @@ def _family(plan: Plan) -> list[str]:
     head = ("family (PFLOPs)", "model", "own", "teacher", "chain up to it", "alone")
     return [
         "",
-        *_columns(head, rows),
+        *columns(head, rows),
         "",
         f"alone: each model from scratch, {plan.scratch_epochs} epochs",
         f"the family: {format_flops(alone)} alone, {format_flops(so_far)} as a chain: "

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
 from rbdc_mm.report.cells import number
+from rbdc_mm.report.read import find_records, read_record
 from rbdc_mm.report.table import Table
 
 UNITS = ("images/s", "GPU-s/epoch")
@@ -48,6 +51,35 @@ def read_throughput(path: str | Path) -> pd.DataFrame:
     if not (numbers > 0).all(axis=None):
         raise ValueError(f"{path}: wanted a number above 0 in each of {', '.join(numbers)}")
     return rows
+
+
+def measured_rates(paths: Iterable[str | Path]) -> dict[str, float]:
+    """Training images/s of one GPU (on a CPU, of one core) by architecture, of finished runs.
+
+    Of several runs of one architecture their images over their hours; runs that learned from a
+    teacher, which are slower, are left out.
+
+    Args:
+        paths: work dirs or run files, see ``collect``.
+
+    Raises:
+        ValueError: no such run, or runs on several kinds of machine.
+    """
+    images: dict[str, int] = defaultdict(int)
+    hours: dict[str, float] = defaultdict(float)
+    devices = set()
+    for path in find_records(map(Path, paths)):
+        record, ledger = read_record(path)
+        own = ledger.own
+        spent = record.gpu_hours or record.core_hours
+        if record.finished and own.kind == "train" and not own.teacher_flops and spent:
+            images[record.architecture] += own.num_samples_seen
+            hours[record.architecture] += spent
+            devices.add(re.sub(r"^\d+ (x|of \d+ cores of) ", "", record.device))
+    if len(devices) != 1:
+        found = sorted(devices) or "none"
+        raise ValueError(f"--records: wanted finished runs on one kind of machine, got {found}")
+    return {name: images[name] / (3600 * hours[name]) for name in images}
 
 
 def throughput_table(rows: pd.DataFrame, tree: Sequence[Part], scratch_epochs: int) -> Table:
