@@ -51,6 +51,10 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         "--records", nargs="+", default=[], metavar="PATH", help="or that of finished runs there"
     )
     hours.add_argument(
+        "--batch", type=int, metavar="N",
+        help="global batch (default: auto_scale_lr.base_batch_size, else the loader's)",
+    )  # fmt: skip
+    hours.add_argument(
         "--least-batch", type=int, default=32, metavar="N", help="images worth a GPU (default: 32)"
     )
     hours.add_argument(
@@ -80,7 +84,7 @@ def _machine(args: argparse.Namespace, cfg: Config) -> Machine:
         except ValueError:
             raise ValueError(f"--throughput {pair!r}: wanted MODEL=IMAGES_PER_S") from None
     scaled = cfg.get("auto_scale_lr") or {}
-    batch = scaled.get("base_batch_size") or cfg.train_dataloader.batch_size
+    batch = args.batch or scaled.get("base_batch_size") or cfg.train_dataloader.batch_size
     return Machine(
         args.gpus, rates, batch, args.least_batch, args.gpus_per_node, args.overhead
     )  # fmt: skip
