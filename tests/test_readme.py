@@ -12,14 +12,14 @@ from rbdc_mm.protocol.plan_table import table_of
 from rbdc_mm.protocol.run import make_plan
 
 README = (ROOT / "README.md").read_text()
-STUDIES = ("classifiers", "detectors")
+STUDIES = ("tiny_cpu/classifiers", "tiny_cpu/detectors", "cifar10")
 
 
 @pytest.mark.parametrize(
     "name",
     [
-        "tiny_cpu/classifiers/classification_savings.md",
-        "tiny_cpu/detectors/downstream.md",
+        "cifar10/summary.md",
+        "cifar10/downstream.md",
         "published.md",
     ],
 )
@@ -40,7 +40,7 @@ def test_the_plan_is_what_the_tool_prints():
 
 @pytest.mark.parametrize("study", STUDIES)
 def test_a_study_is_told_in_the_numbers_of_its_tables(study):
-    folder = ROOT / "results" / "tiny_cpu" / study
+    folder = ROOT / "results" / study
     told = re.findall(r"\d+\.\d+\s±\s\d+\.\d+", (folder / "README.md").read_text())
     assert len(told) > 5
     tables = "".join(p.read_text() for p in folder.glob("*.md") if p.name != "README.md")
@@ -49,7 +49,7 @@ def test_a_study_is_told_in_the_numbers_of_its_tables(study):
 
 def test_every_path_that_is_named_exists():
     text = README
-    text += "".join((ROOT / f"results/tiny_cpu/{name}/README.md").read_text() for name in STUDIES)
+    text += "".join((ROOT / f"results/{name}/README.md").read_text() for name in STUDIES)
     named = set(re.findall(r"(?:tools|configs|results|rbdc_mm)/[\w./-]*\w", text))
     assert len(named) > 10
     missing = [path for path in named if not (ROOT / path).exists()]

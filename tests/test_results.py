@@ -37,7 +37,9 @@ def _is_source(path: Path) -> bool:
 
 
 def test_there_are_studies():
-    assert {Path("tiny_cpu/classifiers"), Path("tiny_cpu/detectors")} <= set(STUDIES)
+    assert {
+        *map(Path, ("cifar10", "recipes", "tiny_cpu/classifiers", "tiny_cpu/detectors"))
+    } == set(STUDIES)
 
 
 @pytest.mark.parametrize("study", STUDIES, ids=str)
