@@ -146,8 +146,7 @@ class CoMPT(Chain):
             (``'deit-tiny'``) or a dict of the family's sizes (``dict(base_channels=32)``), what is
             left out is the target's; see ``Arch.resized``.
         policy: by default explicit epochs, see ``budgets.falling_epochs``.
-        operator, operator_options, distillation, parent_drop_path, training, seed: see
-            ``Chain``.
+        operator, operator_options, distillation, parent_drop_path, training, seed: see ``Chain``.
     """
 
     chain: Sequence[Size] = ()
@@ -193,8 +192,7 @@ class Grow(Chain):
         operator_options: its own; of a learned one also its learning's ``steps`` (100) and ``lr``
             (1e-3).
         policy: by default 0.70 of scratch, uniform epochs.
-        distillation, parent_drop_path, training, seed: see
-            ``Chain``.
+        distillation, parent_drop_path, training, seed: see ``Chain``.
     """
 
     sources: Sequence[Size] = ()
