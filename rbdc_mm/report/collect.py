@@ -148,9 +148,10 @@ def _frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
 def _hours(rows: pd.DataFrame, stages: pd.DataFrame) -> pd.DataFrame:
     """``total_hours`` and ``hours_on`` of every run, see ``collect``."""
     on_gpu = rows["peak_memory_of"] == "device"
+    hours = rows["gpu_hours"].where(on_gpu, rows["core_hours"])
     own = pd.DataFrame({
         "entry": rows["run_id"],
-        "hours": rows["gpu_hours"].where(on_gpu, rows["core_hours"]),
+        "hours": [float(f"{x:.10g}") for x in hours],  # as a file of rows has them
         # however many of them
         "on": rows["device"].str.replace(r"^\d+ (x|of \d+ cores of) ", "", regex=True),
     })  # fmt: skip
