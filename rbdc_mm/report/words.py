@@ -24,6 +24,8 @@ METHODS = {
     "com_pt_coupled": "CoM-PT, by couplings",
     "random": "random init",
     "checkpoint": "given checkpoint",
+    "rbdc_pair": "RBDC, a pair",
+    "rbdc_center": "RBDC, centred",
 }
 _TASKS = {"bbox": "box", "segm": "mask"}
 _TINY = 0.1  # PFLOPs
