@@ -1,5 +1,6 @@
 # deit_in1k.py in small, for the study on natural images: a ViT 64 wide with 6 blocks on CIFAR-10's
-# own 32 x 32 pixels (patch 4), 500 images a class of data/cifar10_500, crops and flips. A schedule of
+# own 32 x 32 pixels (patch 4), 500 images a class of data/cifar10_500, crops and flips. A
+# schedule of
 # 20 epochs is too short for Mixup, CutMix, drop path and EMA.
 _base_ = ["./deit_in1k.py"]
 

@@ -1,4 +1,5 @@
-# mask_rcnn_vit_digit_scenes.py on data/penn_fudan (`tools/study.py cifar10` makes it), for the ViT of
+# mask_rcnn_vit_digit_scenes.py on data/penn_fudan (`tools/study.py cifar10` makes it), for the
+# ViT of
 # deit_cifar10.py: photographs of pedestrians, 128 pixels at most. Patches of 4 pixels need no finer
 # maps: strides 4, 8, 16, 32.
 _base_ = ["./mask_rcnn_vit_digit_scenes.py"]

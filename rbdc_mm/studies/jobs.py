@@ -134,7 +134,8 @@ def run_jobs(jobs: Iterable[Job], root: Path, num_workers: int, kept: Path | Non
 def _keep(folder: Path, kept: Path) -> None:
     """Copies the run files of a finished job; what says that it is done goes last."""
     for path in sorted(folder.rglob(RECORD)):
-        write_text(path.read_text(encoding="utf-8"), kept / path.relative_to(folder))
+        text = path.read_text(encoding="utf-8").replace(f"{Path.cwd()}/", "")  # of no one machine
+        write_text(text, kept / path.relative_to(folder))
     write_text((folder / DONE).read_text(), kept / DONE)
 
 
