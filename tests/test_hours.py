@@ -13,7 +13,7 @@ from rbdc_mm.config import read_config
 from rbdc_mm.protocol import make_plan
 from rbdc_mm.protocol.hours import Hours, Machine, hours_of
 from rbdc_mm.records import RECORD
-from rbdc_mm.report.throughput import measured_rates
+from rbdc_mm.report.hours import measured_rates
 from whole_record import whole_record
 
 TREE = "configs/rbdc/deit_b_rbdc_in1k.py"

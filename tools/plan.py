@@ -21,7 +21,7 @@ from rbdc_mm.protocol.launch import apply_options
 from rbdc_mm.protocol.plan_table import table_of
 from rbdc_mm.protocol.run import num_samples_of
 from rbdc_mm.protocol.suggest import suggest
-from rbdc_mm.report.throughput import measured_rates
+from rbdc_mm.report.hours import measured_rates
 from rbdc_mm.show.hours_text import hours_text
 from rbdc_mm.show.plan_picture import save_plan_picture
 from rbdc_mm.show.plan_text import tree_text

@@ -7,11 +7,12 @@ import pandas as pd
 
 from rbdc_mm.report.arms import targets_of
 from rbdc_mm.report.cells import MEANS, made_table
+from rbdc_mm.report.cells import who as about
 from rbdc_mm.report.curves import SCRATCH, budgets, is_baseline
 from rbdc_mm.report.panels import Panel, panels_of
 from rbdc_mm.report.stats import ranks, seed_values
 from rbdc_mm.report.table import Table
-from rbdc_mm.report.words import dataset_words, digits, method_words, spread
+from rbdc_mm.report.words import method_words, spread
 
 _NEAR = 0.12  # of a budget: whole epochs and rounding come as near
 
@@ -67,14 +68,7 @@ def budgets_table(frame: pd.DataFrame, baseline: str = SCRATCH) -> Table:
     methods = frame.drop_duplicates(who)
     longest = frame.groupby(["dataset", "params_m"])["budget_pflops"].transform("max")
     shares = (100 * frame["budget_pflops"] / longest).round()
-    columns = {
-        "data set": [dataset_words(x) for x in methods["dataset"]],
-        "model (parameters)": [
-            f"{name} ({digits(size, 3)} M)"
-            for name, size in zip(methods["architecture"], methods["params_m"], strict=True)
-        ],
-        "method": [method_words(x) for x in methods["method"]],
-    }
+    columns = {name: cells for name, cells in about(methods).items() if name != "config"}
     for share in sorted(shares.unique()):
         here = frame[shares == share].set_index(who)
         head = f"top-1 (%) at {share:.0f}% of {method_words(baseline)}'s FLOPs"

@@ -13,6 +13,7 @@ import pandas as pd
 
 from rbdc_mm.cost import CONVENTION, Entry, Ledger
 from rbdc_mm.records import RunRecord
+from rbdc_mm.report.hours import total_hours
 from rbdc_mm.report.read import find_records, listed, read_record
 from rbdc_mm.report.repeats import mark_repeats
 from rbdc_mm.report.runs import (
@@ -84,7 +85,7 @@ def collect(paths: Iterable[str | Path]) -> Runs:
     rows = rows[[*COLUMNS, *more_metrics(rows)]].sort_values(
         _ORDER, kind="stable", ignore_index=True
     )
-    rows[["total_hours", "hours_on"]] = _hours(rows, stages)
+    rows[["total_hours", "hours_on"]] = total_hours(rows, stages)
     mark_repeats(rows, curves)
     for _, row in rows[rows["left_out"] != ""].iterrows():
         if row["role"] != "operator":
@@ -143,28 +144,6 @@ def _frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
     others = [c for c in frame if c not in texts and frame[c].dtype == object and c != "dirty"]
     frame = frame.astype({c: object for c in texts}).fillna(dict.fromkeys(texts, ""))
     return frame.astype(dict.fromkeys(others, float))  # None is NaN
-
-
-def _hours(rows: pd.DataFrame, stages: pd.DataFrame) -> pd.DataFrame:
-    """``total_hours`` and ``hours_on`` of every run, see ``collect``."""
-    on_gpu = rows["peak_memory_of"] == "device"
-    hours = rows["gpu_hours"].where(on_gpu, rows["core_hours"])
-    own = pd.DataFrame({
-        "entry": rows["run_id"],
-        "hours": [float(f"{x:.10g}") for x in hours],  # as a file of rows has them
-        # however many of them
-        "on": rows["device"].str.replace(r"^\d+ (x|of \d+ cores of) ", "", regex=True),
-    })  # fmt: skip
-    parts = stages.loc[stages["entry_kind"] != "grow", ["run_id", "entry"]]
-    parts = parts.merge(own, on="entry", how="left")
-    by_run = parts.groupby("run_id")
-    total, places = by_run["hours"].agg(lambda x: x.sum(skipna=False)), by_run["on"]
-    known = total.notna() & (places.nunique(dropna=False) == 1)
-    found = pd.DataFrame({
-        "total_hours": total.where(known), "hours_on": places.first().where(known, "")
-    })  # fmt: skip
-    found = found.reindex(rows["run_id"]).reset_index(drop=True)
-    return found.fillna({"hours_on": ""})
 
 
 def _concatenated(frames: list[pd.DataFrame]) -> pd.DataFrame:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pandas as pd
 
-from rbdc_mm.report.cells import bounded, counts, made_table, spreads, who
+from rbdc_mm.report.cells import counts, hours, made_table, spreads, totals, who
 from rbdc_mm.report.curves import SCRATCH
 from rbdc_mm.report.panels import PANEL
 from rbdc_mm.report.pretrain_tables import estimate_cell, interval_cell
 from rbdc_mm.report.table import Table
-from rbdc_mm.report.words import digits, family_of, flops_unit, method_words
+from rbdc_mm.report.words import family_of, flops_unit, method_words
 
 
 def summary_frame(savings: pd.DataFrame) -> pd.DataFrame:
@@ -32,13 +32,10 @@ def summary_table(frame: pd.DataFrame, baseline: str = SCRATCH) -> Table:
     words = method_words(baseline)
     columns = {name: cells for name, cells in who(frame).items() if name != "config"}
     columns["top-1 (%)"] = spreads(frame, "top1")
-    columns[f"FLOPs, sources charged ({unit})"] = [
-        bounded(factor * x, bound, "≥", digits)
-        for x, bound in zip(frame["total_pflops"], frame["total_is_lower_bound"], strict=True)
-    ]
+    columns[f"FLOPs, sources charged ({unit})"] = totals(frame, factor)
     costs = {"total": "FLOPs saved"}
-    if frame["total_hours"].notna().any():
-        columns["hours"] = [digits(x, 3) for x in frame["total_hours"]]
+    for cells in hours(frame).values():
+        columns["hours"] = cells
         costs["hours"] = "hours saved"
     for cost, head in costs.items():
         columns[f"{head} (%)"] = [

@@ -44,7 +44,7 @@ def natural_jobs(root: Path) -> list[Job]:
     Args:
         root: the folder of the runs, where a detector finds its backbone.
     """
-    jobs = [
+    return [
         *_classifiers("deit", HEADLINE, SEEDS),
         *_detectors(root, SEEDS),
         *_classifiers("deit", OTHERS["deit"], SEEDS),
@@ -54,7 +54,6 @@ def natural_jobs(root: Path) -> list[Job]:
         *_classifiers("resnet", HEADLINE, MORE_SEEDS),
         *_detectors(root, MORE_SEEDS),
     ]
-    return jobs
 
 
 def _classifiers(family: str, methods: tuple[str, ...], seeds: tuple[int, ...]) -> Iterator[Job]:
