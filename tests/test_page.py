@@ -67,7 +67,13 @@ def column(page: Page, table: str, head: str) -> list[str]:
 
 
 def sort_by(page: Page, table: str, head: str) -> None:
-    page.locator(f"{table} thead tr:first-child th", has_text=head).first.click()
+    """Clicks on a column's head and waits for the order, which the table makes a moment later."""
+    cell = page.locator(f"{table} thead tr:first-child th", has_text=head).first
+    before = cell.get_attribute("aria-sort")
+    cell.click()
+    expect(cell).to_have_attribute(
+        "aria-sort", "descending" if before == "ascending" else "ascending"
+    )
 
 
 def numbers(cells: list[str]) -> list[float]:
