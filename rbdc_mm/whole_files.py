@@ -28,7 +28,9 @@ def write_whole(
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             write(temporary)
+            _to_disk(temporary)
             temporary.replace(path)
+            _to_disk(path.parent)
         finally:
             temporary.unlink(missing_ok=True)
     except OSError as error:
@@ -37,6 +39,15 @@ def write_whole(
             "in a folder that can be made and written to"
         ) from error
     return path
+
+
+def _to_disk(path: Path) -> None:
+    """Waits until a file or a folder's entries would survive a loss of power."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def write_text(text: str, path: str | Path) -> Path:

@@ -18,6 +18,7 @@ ROOMS = (
     "names",
     "home",
     "whole_files",
+    "stopping",
     "records",
     "arch",
     "growth",

@@ -1,5 +1,10 @@
 #!/usr/bin/env python
-"""Trains a config: a plain one of mmpretrain or mmdet, or a whole protocol, stage by stage."""
+"""Trains a config: a plain one of mmpretrain or mmdet, or a whole protocol, stage by stage.
+
+Ctrl-C, SIGTERM, SIGUSR1 and SIGUSR2 save everything, within an epoch too, and end with exit code
+75: the same command (with --resume for a plain config) goes on from there. Ctrl-C again ends at
+once. Other exit codes: 0 done, 1 an error.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +13,13 @@ import sys
 
 from mmengine import DictAction
 
-from rbdc_mm.protocol.cli import main
-from rbdc_mm.report.outputs import tables_of
+from rbdc_mm import stopping
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("config", help="config file")
     parser.add_argument("--work-dir", help="folder of logs and checkpoints (work_dirs/<config>)")
     parser.add_argument(
@@ -49,5 +55,18 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def main() -> int:
+    args = parse_args()
+    try:
+        with stopping.stoppable():  # what follows takes seconds to import
+            from rbdc_mm.protocol import cli
+            from rbdc_mm.report.outputs import tables_of
+
+            return cli.main(args, tables_of)
+    except stopping.Stopped as stopped:
+        print(f"{stopped}: nothing had begun", file=sys.stderr)
+        return stopping.AGAIN
+
+
 if __name__ == "__main__":
-    sys.exit(main(parse_args(), tables_of))
+    sys.exit(main())

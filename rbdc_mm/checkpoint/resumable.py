@@ -13,6 +13,7 @@ from rbdc_mm.checkpoint.files import load_file
 from rbdc_mm.config import unscoped
 from rbdc_mm.records import RECORD, RunRecord
 
+STOPPED = "stopped.pth"  # what a run saved that was asked to stop
 POINTER = "last_checkpoint"  # MMEngine's: names the newest checkpoint
 LOOP = "loop"  # in a checkpoint's meta: see loop_state
 _NEEDED = {
@@ -22,14 +23,15 @@ _NEEDED = {
 _GROWN = "grown.pth"  # what a run starts from is nothing that it has reached
 
 
-def loop_state(num_ranks: int, epoch_length: int | None) -> dict[str, int | None]:
+def loop_state(num_ranks: int, epoch_length: int | None, seeded: bool) -> dict[str, int | None]:
     """What a checkpoint must say for others to know whether they can go on from it.
 
     Args:
         num_ranks: processes that train together.
         epoch_length: iterations of an epoch; None in an iteration-based loop.
+        seeded: whether the run can go on within an epoch, see ``hooks.EpochSeedHook``.
     """
-    return dict(num_ranks=num_ranks, epoch_length=epoch_length)
+    return dict(num_ranks=num_ranks, epoch_length=epoch_length, seeded=seeded)
 
 
 def lacks(content: Mapping[str, Any]) -> str | None:
@@ -54,9 +56,10 @@ def ranks_problem(meta: Mapping[str, Any], num_ranks: int) -> str | None:
 
 
 def is_mid_epoch(meta: Mapping[str, Any]) -> bool:
-    """Whether a checkpoint was saved in the middle of an epoch, which MMEngine would run whole."""
-    length = (meta.get(LOOP) or {}).get("epoch_length")
-    return bool(length) and meta["iter"] % length != 0
+    """Whether a checkpoint was saved within an epoch that would have to be trained again whole."""
+    loop = meta.get(LOOP) or {}
+    length = loop.get("epoch_length")
+    return bool(length) and meta["iter"] % length != 0 and not loop.get("seeded")
 
 
 def newest_resumable(cfg: Config, say: Any = print) -> Path | None:
@@ -65,7 +68,8 @@ def newest_resumable(cfg: Config, say: Any = print) -> Path | None:
     Looks at the files themselves, in the work dir and wherever its CheckpointHook saves
     (``out_dir``, ``filename_tmpl``); at what ``last_checkpoint`` names only where that finds
     nothing. Files that a kill left truncated, that hold no optimiser's state (``save_best``), or
-    that were saved in the middle of an epoch are passed over; newer ones are named. Those of an
+    that were saved in the middle of an epoch which would have to be repeated are passed over;
+    newer ones are named. Those of an
     earlier attempt at the same run, of another run id than its run.json, do not count.
 
     Raises:
@@ -126,7 +130,7 @@ def _look(
     if missing := lacks(content):
         passed_over.append((meta.get("iter", math.inf), f"{path}, which lacks {missing}"))
     elif is_mid_epoch(meta):
-        passed_over.append((meta["iter"], f"{path}, which was saved in the middle of an epoch"))
+        passed_over.append((meta["iter"], f"{path}, which was saved in the middle of an epoch that would be repeated"))
     else:
         found.append((meta["iter"], path))
 

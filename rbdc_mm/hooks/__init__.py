@@ -9,6 +9,7 @@ from rbdc_mm.hooks.foreign_weights import ForeignWeightsHook
 from rbdc_mm.hooks.growth import GrowthHook
 from rbdc_mm.hooks.run_guard import RunGuardHook
 from rbdc_mm.hooks.run_record import RunRecordHook
+from rbdc_mm.hooks.stop import StopHook
 
 __all__ = [
     "BudgetStopHook",
@@ -20,4 +21,5 @@ __all__ = [
     "GrowthHook",
     "RunGuardHook",
     "RunRecordHook",
+    "StopHook",
 ]

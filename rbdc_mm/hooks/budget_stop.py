@@ -64,6 +64,10 @@ class BudgetStopHook(Hook):
                 "to it: wanted total='total' for one that learns an operator"
             )
         done, planned = (loop.epoch, loop.max_epochs) if by_epoch else (loop.iter, loop.max_iters)
+        if by_epoch:  # a run that goes on within an epoch has paid for a part of it
+            batches = loop.iter - loop.epoch * len(runner.train_dataloader)
+            samples = min(batches * _batch(runner), step_samples)
+            left += get_world_size() * (samples * flops + batches * per_iteration)
         affordable = done + max(0, int(left // step_flops))
         unit = "epoch" if by_epoch else "iteration"
         if affordable == 0:

@@ -59,6 +59,7 @@ class FLOPsLedgerHook(Hook):
         self._present: Charges | None = None  # None: to be asked for
         self._loaded: Ledger | None = None
         self._seen_size = False
+        self._evaluated = 0  # samples
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Takes over a resumed run's ledger, or notes the loaded checkpoint's as a parent."""
@@ -120,17 +121,23 @@ class FLOPsLedgerHook(Hook):
         self.ledger.add_iteration(num_samples, costs.train, costs.teacher, operator)
         note_spent(runner.message_hub, self.ledger)
 
+    def before_val_epoch(self, runner: Runner) -> None:
+        """Begins to count."""
+        self._evaluated = 0
+
     def after_val_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
     ) -> None:
-        """Notes evaluation, which stands in no total."""
-        if self.ledger is not None and self.charges is not None:
-            num_samples = len(data_batch["inputs"]) * get_world_size()
-            self.ledger.add_eval(num_samples, self.charges.model.forward_flops)
+        """Counts what is evaluated."""
+        self._evaluated += len(data_batch["inputs"]) * get_world_size()
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
-        """Gives the backends of the visualiser what was spent up to this evaluation."""
+        """Notes a whole evaluation, which stands in no total; tells the visualiser what was spent.
+
+        One that is broken off is made anew.
+        """
         if self.ledger is not None and self.charges is not None:
+            self.ledger.add_eval(self._evaluated, self.charges.model.forward_flops)
             note_evaluation(runner, self.ledger, metrics or {})
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:

@@ -16,8 +16,10 @@ from torch import Tensor
 from rbdc_mm.checkpoint.finite import not_finite
 from rbdc_mm.checkpoint.resumable import LOOP, lacks, loop_state, newest_resumable, ranks_problem
 from rbdc_mm.checkpoint.sources import sources_of
+from rbdc_mm.hooks.epoch_seed import EpochSeedHook, goes_on_within_epoch
 from rbdc_mm.hooks.flops_ledger import bare_model
 from rbdc_mm.hooks.schedule import schedule_problems, unreached
+from rbdc_mm.hooks.stop import StopHook
 from rbdc_mm.models.last_batch import last_batch_problem
 from rbdc_mm.records import RECORD, RunRecord
 from rbdc_mm.registry import HOOKS
@@ -104,7 +106,8 @@ class RunGuardHook(Hook):
         """No checkpoint with weights that are not finite; says what resuming it takes."""
         self._check_weights(runner, checkpoint["meta"]["iter"], checkpoint["state_dict"])
         epoch_length = len(runner.train_dataloader) if _by_epoch(runner) else None
-        checkpoint["meta"][LOOP] = loop_state(get_world_size(), epoch_length)
+        seeded = goes_on_within_epoch(runner)
+        checkpoint["meta"][LOOP] = loop_state(get_world_size(), epoch_length, seeded)
 
     def _check_weights(self, runner: Runner, done: int, state: Mapping[str, Any]) -> None:
         if not_good := not_finite(state):
@@ -125,29 +128,37 @@ class RunGuardHook(Hook):
         raise RunStopped(text)
 
     def _settle_epoch(self, runner: Runner, meta: dict[str, Any]) -> str | None:
-        """Whether the checkpoint stands at the end of one of this run's epochs.
+        """Why a checkpoint stands where this run cannot go on, if so.
 
         A checkpoint that was saved by iterations (``by_epoch=False``) at an epoch's end does not
-        count that epoch yet, and MMEngine would train it again.
+        count that epoch yet: StopHook ends it, else MMEngine would train it again.
         """
         if not _by_epoch(runner):
             return None
         length = len(runner.train_dataloader)
         epoch, rest = divmod(meta["iter"], length)
-        known = (meta.get(LOOP) or {}).get("epoch_length", length)
-        if rest == 0 and known == length and meta["epoch"] in (epoch - 1, epoch):
-            meta["epoch"] = epoch
-            return None
+        loop = meta.get(LOOP) or {}
+        if loop.get("epoch_length", length) == length:
+            within = 0 <= meta["iter"] - meta["epoch"] * length <= length
+            if within and loop.get("seeded") and goes_on_within_epoch(runner):
+                return None
+            if rest == 0 and meta["epoch"] in (epoch - 1, epoch):
+                meta["epoch"] = epoch
+                return None
         at = f"it was saved after {meta['iter']} iterations in epoch {meta['epoch'] + 1}"
-        if known == length and rest and meta["epoch"] == epoch:
+        if loop.get("epoch_length", length) == length and rest and meta["epoch"] == epoch:
             return f"{at}, in the middle: the whole epoch would be trained again"
         return f"{at}, an epoch here has {length}: the number of ranks, batches or images changed"
 
 
 def guard(runner: Runner) -> None:
-    """Registers a RunGuardHook unless there is one; a hook may do so in its ``before_run``."""
-    if not any(isinstance(hook, RunGuardHook) for hook in runner.hooks):
-        runner.register_hook(RunGuardHook())
+    """Registers the hooks that every run has, where there are none: of the guard, seeds, stopping.
+
+    A hook may do so in its ``before_run``.
+    """
+    for kind in (RunGuardHook, EpochSeedHook, StopHook):
+        if not any(isinstance(hook, kind) for hook in runner.hooks):
+            runner.register_hook(kind())
 
 
 def settle_resume(runner: Runner) -> None:

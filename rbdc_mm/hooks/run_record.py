@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from mmengine import Config
 from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.hooks import Hook
+from mmengine.optim.scheduler import ReduceOnPlateauParamScheduler
 from mmengine.runner import EpochBasedTrainLoop, Runner
 
 from rbdc_mm.checkpoint.canonical import progress_of
@@ -122,6 +124,12 @@ class RunRecordHook(Hook):
         self._meter = ResourceMeter()
         self._meter.start()
         self._write(runner, finished=False)
+        if self._resumed is not None and _evaluation_is_due(runner, self.history):
+            runner.val_loop.run()
+
+    def before_stop(self, runner: Runner) -> None:
+        """What the attempt took until StopHook ended it."""
+        self._write(runner, finished=False)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Tells runs that start from this one what it was."""
@@ -210,7 +218,7 @@ class RunRecordHook(Hook):
             macs_per_sample=hook.charges.model.macs_per_sample,
             train_flops_per_sample=hook.charges.train + hook.charges.operator,
             progress=_progress(runner),
-            planned=runner.max_epochs if _by_epoch(runner) else runner.max_iters,
+            planned=_planned(runner),
             unit="epoch" if _by_epoch(runner) else "iteration",
             history=self.history,
             spent=self.spent,
@@ -227,6 +235,29 @@ def _plain_config(text: str) -> str:
     hooks = cfg.get("custom_hooks") or ()
     cfg.custom_hooks = [h for h in hooks if unscoped(h["type"]) != "DistillationHook"]
     return cfg.pretty_text
+
+
+def _evaluation_is_due(runner: Runner, history: Mapping[str, Any]) -> bool:
+    """Whether a resumed run had been saved before an evaluation that it has not, or has to, make.
+
+    MMEngine saves an epoch's checkpoint before it evaluates it: what a kill or a request to stop
+    prevented would stay away. A schedule that follows the metric was saved without its last step.
+    """
+    loop, done = runner.train_loop, _progress(runner)
+    if runner.val_loop is None or not done or done == _planned(runner):
+        return False  # the last one is made at the end
+    if _by_epoch(runner) and loop.iter != loop.epoch * len(loop.dataloader):
+        return False
+    loop._decide_current_val_interval()
+    due = done >= loop.val_begin and done % loop.val_interval == 0
+    groups = runner.param_schedulers or []
+    lists = groups.values() if isinstance(groups, dict) else [groups]
+    by_metric = any(isinstance(one, ReduceOnPlateauParamScheduler) for s in lists for one in s)
+    return due and (by_metric or str(done) not in history)
+
+
+def _planned(runner: Runner) -> int:
+    return runner.max_epochs if _by_epoch(runner) else runner.max_iters
 
 
 def _progress(runner: Runner) -> int:

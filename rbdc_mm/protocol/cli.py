@@ -14,6 +14,7 @@ from mmengine import Config
 from mmengine.dist import is_main_process
 
 import rbdc_mm
+from rbdc_mm import stopping
 from rbdc_mm.config import read_config
 from rbdc_mm.protocol.dry_run import (
     check_config,
@@ -32,6 +33,9 @@ INTERRUPTED = 130  # the shell's code for Ctrl-C
 
 def main(args: argparse.Namespace, tables: Callable[[Path], str]) -> int:
     """Runs what ``args`` ask for; returns the exit code. User errors are printed in one piece.
+
+    0: done; ``stopping.AGAIN`` (75): asked to stop, all is saved, the same command (with --resume
+    where the config is a plain one) goes on; 1: an error.
 
     Args:
         args: see tools/train.py.
@@ -71,6 +75,10 @@ def main(args: argparse.Namespace, tables: Callable[[Path], str]) -> int:
             traceback.print_exc()  # not from our own checks: show where
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except stopping.Stopped as stopped:
+        if is_main_process() and not is_protocol:
+            print(f"{stopped}: add --resume to go on from there", file=sys.stderr)
+        return stopping.AGAIN
     except KeyboardInterrupt:
         if not is_protocol:  # a protocol has said which stage it was in
             print("interrupted: add --resume to go on from the last checkpoint", file=sys.stderr)

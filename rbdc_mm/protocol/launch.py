@@ -15,12 +15,13 @@ from mmengine import Config
 from mmengine.dist import barrier, init_dist, is_distributed, is_main_process
 from mmengine.runner import Runner
 
+from rbdc_mm import stopping
 from rbdc_mm.checkpoint.distilling import is_distilling, plain_model, without_projections
 from rbdc_mm.checkpoint.files import load_file
 from rbdc_mm.checkpoint.finite import check_finite
 from rbdc_mm.checkpoint.fitting import weights_for
 from rbdc_mm.checkpoint.identity import identity
-from rbdc_mm.checkpoint.resumable import POINTER
+from rbdc_mm.checkpoint.resumable import POINTER, STOPPED
 from rbdc_mm.config import plain_config
 from rbdc_mm.data import check_data, say_warnings
 from rbdc_mm.hooks import ForeignWeightsHook
@@ -99,6 +100,7 @@ def _run(cfg: Config) -> Runner:
     return runner
 
 
+@stopping.stoppable()
 def train(
     cfg: Config,
     *,
@@ -121,6 +123,7 @@ def train(
     Raises:
         ValueError: missing data or checkpoints, a work dir of another config, a schedule that
             freezes before the end, a run that cannot be resumed, or that cannot become a result.
+        stopping.Stopped: on request, after all was saved; ``resume=True`` goes on from there.
     """
     cfg = plain_config(cfg)
     check_seeds(cfg)
@@ -154,7 +157,7 @@ def train(
             (work_dir / IDENTITY).unlink(missing_ok=True)
         claim(work_dir, own)
         if not resume:  # the same run anew: what is there must not pass for this one's
-            for name in (RECORD, POINTER):
+            for name in (RECORD, POINTER, STOPPED):
                 (work_dir / name).unlink(missing_ok=True)
     barrier()
     # Every run of a process needs a name of its own: MMEngine keeps hubs and loggers by name.
@@ -162,9 +165,12 @@ def train(
     try:
         _run(cfg).train()
     finally:
+        stopping.defer(False)
         # Runner, loops and loaders refer to each other: without this the next stage of a protocol
         # would find the last one's model, optimiser and workers still in memory.
         gc.collect()
+    if is_main_process():
+        (work_dir / STOPPED).unlink(missing_ok=True)
     return True
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from mmengine import Config
 from mmengine.dist import barrier, is_main_process
 
+from rbdc_mm import stopping
 from rbdc_mm.checkpoint.files import hash_of_file
 from rbdc_mm.checkpoint.identity import hash_of, identity
 from rbdc_mm.config import plain_config
@@ -95,6 +96,7 @@ def prepare(cfg: Config, plan: Plan) -> list[PreparedStage]:
     return prepared
 
 
+@stopping.stoppable()
 def run_protocol(cfg: Config, *, only: str | None = None) -> None:
     """Runs what is not done yet, in order; the same call again goes on where it was.
 
@@ -105,6 +107,7 @@ def run_protocol(cfg: Config, *, only: str | None = None) -> None:
     Raises:
         ValueError: bad input, before anything is trained.
         StageError: a stage failed.
+        stopping.Stopped: on request, after all was saved.
     """
     init_distributed(cfg)
     plan = make_plan(cfg)
@@ -124,16 +127,19 @@ def run_protocol(cfg: Config, *, only: str | None = None) -> None:
         _say(f"[{number}/{len(todo)}] {s.name}: {s.duration}, {format_flops(s.flops)}{eta}")
         log = f"work dir and log: {one.work_dir}"
         try:
+            stopping.check()  # what came while the stage before was being finished
             train(one.cfg, resume=True, parents=one.parents)
-        except KeyboardInterrupt:
-            _say(f"interrupted in stage {s.name}; the same command goes on from there ({log})")
+        except (stopping.Stopped, KeyboardInterrupt) as stopped:
+            how = str(stopped) or "interrupted"
+            _say(f"{how} in stage {s.name}; the same command goes on from there ({log})")
             raise
         except Exception as error:
             raise StageError(
                 f"stage {s.name} of {cfg.work_dir} failed: {type(error).__name__}: {error} "
                 f"({log}). Finished stages are kept: mend the cause and run the same command"
             ) from error
-    _say(f"done: {plan.target.name} lies in {prepared[-1].work_dir}")
+    last = prepared[-1] if only is None else todo[-1] if todo else None
+    _say(f"done: {last.stage.name} lies in {last.work_dir}" if last else f"done: {only} was before")
 
 
 def _only(stage: Stage, prepared: list[PreparedStage], todo: list[PreparedStage]):
