@@ -26,6 +26,7 @@ ROOMS = (
     "ops",
     "config",
     "registry",
+    "ranks",
     "checkpoint",
     "models",
     "hooks",
