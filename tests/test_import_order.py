@@ -27,6 +27,7 @@ ROOMS = (
     "ops",
     "config",
     "registry",
+    "ranks",
     "checkpoint",
     "models",
     "hooks",

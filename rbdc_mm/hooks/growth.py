@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mmengine.dist import barrier, is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
@@ -15,6 +14,7 @@ from rbdc_mm.checkpoint.grow import grow_checkpoint
 from rbdc_mm.config import plain_config
 from rbdc_mm.growth import OPERATORS
 from rbdc_mm.hooks.run_guard import settle_resume
+from rbdc_mm.ranks import on_rank_0
 from rbdc_mm.registry import HOOKS
 
 _OF_GROW_CHECKPOINT = {"calibrate", "seed"}
@@ -56,14 +56,19 @@ class GrowthHook(Hook):
             runner.logger.info(f"GrowthHook: load_from={runner._load_from} is given, not growing")
             return
         out = Path(runner.work_dir) / "grown.pth"
-        if is_main_process():
-            model = plain_config(runner.cfg).model
-            norm = arch_of(model).norm
-            options = {"seed": runner.seed, **self.options}
-            grown = grow_checkpoint(
-                self.operator, self.parents, out, target_model=model, norm=norm, **options
-            )
-            runner.logger.info(f"GrowthHook: wrote {out}: {grown}")
-        barrier()
+        on_rank_0(lambda: self._grow(runner, out))
         runner._load_from = str(out)
         runner._resume = False
+
+    def _grow(self, runner: Runner, out: Path) -> None:
+        model = plain_config(runner.cfg).model
+        options = {"seed": runner.seed, **self.options}
+        grown = grow_checkpoint(
+            self.operator,
+            self.parents,
+            out,
+            target_model=model,
+            norm=arch_of(model).norm,
+            **options,
+        )
+        runner.logger.info(f"GrowthHook: wrote {out}: {grown}")

@@ -25,7 +25,8 @@ from rbdc_mm.protocol.dry_run import (
 )
 from rbdc_mm.protocol.launch import apply_options, train
 from rbdc_mm.protocol.plan_table import table_of
-from rbdc_mm.protocol.run import make_plan, prepare, run_protocol
+from rbdc_mm.protocol.run import StageError, make_plan, prepare, run_protocol
+from rbdc_mm.ranks import say_error, say_lost
 from rbdc_mm.records import RECORD
 
 INTERRUPTED = 130  # the shell's code for Ctrl-C
@@ -69,11 +70,16 @@ def main(args: argparse.Namespace, tables: Callable[[Path], str]) -> int:
         work_dir = Path(cfg.work_dir)
         if is_main_process() and any(work_dir.rglob(RECORD)):  # other configs may leave none
             print(tables(work_dir))
-    except (ValueError, FileNotFoundError) as error:
-        raised = traceback.extract_tb(error.__traceback__)[-1].filename
+    except (ValueError, FileNotFoundError, RuntimeError) as error:
+        if say_lost(error):
+            return 1
+        cause = error.__cause__ if isinstance(error, StageError) else error
+        if not isinstance(cause, ValueError | FileNotFoundError):
+            raise
+        raised = traceback.extract_tb(cause.__traceback__)[-1].filename
         if not Path(raised).is_relative_to(Path(rbdc_mm.__file__).parent):
             traceback.print_exc()  # not from our own checks: show where
-        print(f"error: {error}", file=sys.stderr)
+        say_error(str(error))
         return 1
     except stopping.Stopped as stopped:
         if is_main_process() and not is_protocol:

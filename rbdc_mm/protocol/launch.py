@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import os
 import sys
 from collections.abc import Mapping
 from copy import deepcopy
@@ -12,7 +11,7 @@ from typing import Any
 
 import torch
 from mmengine import Config
-from mmengine.dist import barrier, init_dist, is_distributed, is_main_process
+from mmengine.dist import barrier, is_distributed, is_main_process
 from mmengine.runner import Runner
 
 from rbdc_mm import stopping
@@ -33,6 +32,7 @@ from rbdc_mm.protocol.resume import RESUMED, resume_point, take_over
 from rbdc_mm.protocol.schedule import set_options
 from rbdc_mm.protocol.seeds import check_seeds, take_option
 from rbdc_mm.protocol.store import IDENTITY, check_claim, claim, is_finished
+from rbdc_mm.ranks import join
 from rbdc_mm.records import RECORD
 
 
@@ -75,19 +75,9 @@ def apply_options(
 
 
 def init_distributed(cfg: Config) -> None:
-    """Joins the process group, so that ranks are known before anything is written.
-
-    Without CUDA by gloo, which MMEngine cannot do itself.
-    """
-    if cfg.launcher == "none" or is_distributed():
-        return
-    if torch.cuda.is_available():
-        init_dist(cfg.launcher, **cfg.get("env_cfg", {}).get("dist_cfg", {}))
-        return
-    if cfg.launcher != "pytorch":
-        raise ValueError(f"launcher {cfg.launcher!r} needs CUDA: on CPUs use 'pytorch'")
-    os.environ.setdefault("LOCAL_RANK", "0")
-    torch.distributed.init_process_group("gloo")
+    """Joins the process group, so that ranks are known before anything is written."""
+    if cfg.launcher != "none" and not is_distributed():
+        join(cfg.launcher, cfg.get("env_cfg", {}).get("dist_cfg"))
 
 
 def _run(cfg: Config) -> Runner:
