@@ -55,6 +55,8 @@ class RunRecord:
         resumed: from what it went on that it does not equal.
         ops: whose ops mmcv used.
         stopped: why it ended before its end.
+        attempts: what each took that ran until it was stopped or killed, and the present one:
+            when it was ``started``, and the resources above, which are their sums.
     """
 
     finished: bool
@@ -93,6 +95,7 @@ class RunRecord:
     resumed: dict | None = None
     ops: MaybeText = None
     stopped: MaybeText = None
+    attempts: list = field(default_factory=list)
 
     @classmethod
     def read(cls, path: Path) -> RunRecord:
@@ -147,5 +150,6 @@ class RunRecord:
 
 _TYPES: dict[str, Any] = get_type_hints(RunRecord)
 _OPTIONAL = {"schema", "core_hours", "train_flops_per_sample", "resumed", "ops", "stopped"}
+_OPTIONAL |= {"attempts"}
 _ALWAYS = {f.name for f in fields(RunRecord) if f.default is f.default_factory is MISSING}
 _SINCE_2 = set(_TYPES) - _ALWAYS - _OPTIONAL

@@ -163,7 +163,7 @@ def test_a_ledger_of_the_first_schema_keeps_its_totals():
     totals = ledger.target_only, ledger.with_teachers, ledger.total
     assert totals == (439640064, 696234240, 765962496)  # as version 1 gave them
     written = ledger.to_dict()
-    assert written["schema"] == 2 and Ledger.from_dict(written) == ledger
+    assert written["schema"] == 3 and Ledger.from_dict(written) == ledger
 
 
 def test_a_ledger_of_the_first_schema_goes_on_and_knows_what_is_unknown():
@@ -191,7 +191,7 @@ def _entry(key, value):
     [
         (_without("convention"), r"file\.pth: missing keys \['convention'\]"),
         (lambda d: d.update(extra=1), r"unknown keys \['extra'\]"),
-        (lambda d: d.update(schema=99), "schema is 99, this version reads 1 and 2"),
+        (lambda d: d.update(schema=99), "schema is 99, this version reads 1 to 3"),
         (lambda d: d.update(run_id="z"), "no entry of its own run 'z'"),
         (lambda d: d.update(entries=[]), "entries must be a dict"),
         (lambda d: d["entries"].pop("p"), r"parents \['p'\] are named but have no entry"),

@@ -19,6 +19,7 @@ ROOMS = (
     "home",
     "whole_files",
     "stopping",
+    "lease",
     "records",
     "arch",
     "growth",
@@ -42,7 +43,8 @@ NOT_ALLOWED = {"data": {"models", "hooks"}}
 # Stand alone: import no room at all. ("" is the package's own __init__.)
 ALONE = {"", "doctor"}
 # Beside the standard library and the rooms before them.
-STANDARD_LIBRARY_ALONE = ("", "names", "home", "records", "whole_files", "__main__")
+STANDARD_LIBRARY_ALONE = ("", "names", "home", "records", "whole_files", "stopping", "lease")
+STANDARD_LIBRARY_ALONE += ("__main__",)
 THIRD_PARTY: dict[str, set[str]] = {room: set() for room in STANDARD_LIBRARY_ALONE}
 THIRD_PARTY |= {"ops": {"torch", "torchvision", "numpy", "mmcv"}}
 THIRD_PARTY |= {"arch": set(), "growth": {"torch"}, "cost": {"torch"}}

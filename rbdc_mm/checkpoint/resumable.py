@@ -130,7 +130,8 @@ def _look(
     if missing := lacks(content):
         passed_over.append((meta.get("iter", math.inf), f"{path}, which lacks {missing}"))
     elif is_mid_epoch(meta):
-        passed_over.append((meta["iter"], f"{path}, which was saved in the middle of an epoch that would be repeated"))
+        line = f"{path}, which was saved in the middle of an epoch that would be trained again"
+        passed_over.append((meta["iter"], line))
     else:
         found.append((meta["iter"], path))
 

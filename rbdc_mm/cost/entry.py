@@ -10,7 +10,8 @@ from rbdc_mm.cost.units import COUNTER_VERSION, whole
 
 Kind = Literal["train", "operator", "grow", "unknown"]
 COUNTS = ("train_flops", "teacher_flops", "operator_flops", "eval_flops")
-COUNTS += ("num_samples_seen", "num_iters")
+COUNTS += ("num_samples_seen", "num_iters", "repeated_flops")
+_SINCE = {"kind": 2, "repeated_flops": 3}  # schemas
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,8 @@ class Entry:
         eval_flops: Validation and test; reported, in no total.
         num_samples_seen: Training samples, counting repetitions.
         num_iters: Training iterations.
+        repeated_flops: Spent on training that was lost and done again, after kills and failures;
+            in no total.
         parents: Run ids of the runs whose weights (or predictions) this one used directly.
         counter_version: Version of the counter that gave the FLOPs per sample.
     """
@@ -44,6 +47,7 @@ class Entry:
     num_iters: int = 0
     parents: tuple[str, ...] = ()
     counter_version: str = COUNTER_VERSION
+    repeated_flops: int = 0
 
     @property
     def is_known(self) -> bool:
@@ -60,15 +64,20 @@ class Entry:
         """Training, teachers, operator and search; what is unknown counts as 0 here."""
         return (self.train_flops or 0) + self.teacher_flops + self.operator_flops
 
+    @property
+    def spent_flops(self) -> int:
+        """``all_flops``, and those of what was lost."""
+        return self.all_flops + self.repeated_flops
+
 
 def read_entry(data: Any, key: str, schema: int, where: str) -> Entry:
     """The entry of run ``key`` in a ledger of that schema; ValueError for what is none."""
     names = {field.name for field in fields(Entry)}
-    check_keys(data, names - {"kind"} if schema == 1 else names, where)
+    check_keys(data, {name for name in names if _SINCE.get(name, 1) <= schema}, where)
     if data["run_id"] != key:
         raise ValueError(f"{where}: its run_id is {data['run_id']!r}")
     for name in COUNTS:
-        if not (name == "train_flops" and data[name] is None):
+        if name in data and not (name == "train_flops" and data[name] is None):
             whole(f"{where}: {name}", data[name])
     parents = data["parents"]
     if not isinstance(parents, list | tuple) or not all(isinstance(p, str) for p in parents):

@@ -9,7 +9,7 @@ from typing import Any
 from rbdc_mm.cost.entry import COUNTS, Entry, Kind, check_keys, read_entry
 from rbdc_mm.cost.units import CONVENTION, format_flops, whole
 
-SCHEMA = 2  # 1 had no kinds and can still be read
+SCHEMA = 3  # 1 had no kinds, 2 no repeated FLOPs; both can still be read
 
 
 class Ledger:
@@ -111,6 +111,12 @@ class Ledger:
         """Charge FLOPs spent on calibrating the growth operator, or on search."""
         self._add(operator_flops=whole("flops", flops))
 
+    def note_spent(self, flops: int) -> None:
+        """Note what all attempts at this run have spent: what is more than its cost was lost."""
+        lost = whole("flops", flops) - self.own.spent_flops
+        if lost > 0:
+            self._add(repeated_flops=lost)
+
     def _add(self, **amounts: int) -> None:
         own = self.own
         if not own.is_known:
@@ -145,6 +151,11 @@ class Ledger:
     def total(self) -> int:
         """(c): teachers, operators and training of this run and of every ancestor, each once."""
         return sum(entry.all_flops for entry in self.entries.values())
+
+    @property
+    def spent(self) -> int:
+        """``total``, and what was trained again after kills and failures, as far as is known."""
+        return sum(entry.spent_flops for entry in self.entries.values())
 
     @property
     def unknown_parents(self) -> tuple[str, ...]:
@@ -189,12 +200,12 @@ class Ledger:
         """Inverse of `to_dict`; ``where`` (a file name, say) opens the error messages.
 
         A ledger of another convention can be read and reported, but not become a parent. One of
-        schema 1 is read as of the present one, its totals as they were.
+        an older schema is read as of the present one, its totals as they were.
         """
         check_keys(data, {"schema", "convention", "run_id", "entries"}, where)
-        if data["schema"] not in (1, SCHEMA):
+        if data["schema"] not in range(1, SCHEMA + 1):
             raise ValueError(
-                f"{where}: schema is {data['schema']!r}, this version reads 1 and {SCHEMA}"
+                f"{where}: schema is {data['schema']!r}, this version reads 1 to {SCHEMA}"
             )
         if not isinstance(data["entries"], Mapping):
             raise ValueError(f"{where}: entries must be a dict, got {type(data['entries'])}")

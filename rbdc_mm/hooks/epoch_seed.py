@@ -1,4 +1,4 @@
-"""Every random number of a run by its place in training, so that it can go on from any iteration."""
+"""Every random number of a run by its place there, so that it can go on from any iteration."""
 
 from __future__ import annotations
 
@@ -80,9 +80,9 @@ def seed_hook(runner: Runner) -> EpochSeedHook | None:
 
 def goes_on_within_epoch(runner: Runner) -> bool:
     """Whether a run that is resumed within an epoch goes on there as if it had not stopped."""
-    stock = EpochBasedTrainLoop.run_epoch
-    stock_epochs = getattr(type(runner.train_loop), "run_epoch", None) is stock
-    return stock_epochs and seed_hook(runner) is not None and _can_be_seeded(runner.train_dataloader)
+    if getattr(type(runner.train_loop), "run_epoch", None) is not EpochBasedTrainLoop.run_epoch:
+        return False
+    return seed_hook(runner) is not None and _can_be_seeded(runner.train_dataloader)
 
 
 def _can_be_seeded(loader: DataLoader) -> bool:

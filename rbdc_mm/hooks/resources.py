@@ -9,7 +9,7 @@ from typing import TypedDict
 
 import pynvml
 import torch
-from mmengine.dist import all_gather_object
+from mmengine.dist import all_gather_object, get_world_size
 
 
 class Resources(TypedDict):
@@ -59,6 +59,13 @@ class ResourceMeter:
 
     def read(self) -> Resources:
         """What was used since ``start`` on all ranks, which must all call it; all get the same."""
+        return _together(all_gather_object(self._mine()))
+
+    def read_alone(self) -> Resources:
+        """The same as if every rank had used what this one has; to be called by one alone."""
+        return _together([self._mine()] * get_world_size())
+
+    def _mine(self) -> tuple[float, float, int, str | None, float | None]:
         assert self._started is not None, "start() comes first"
         on_gpu = torch.cuda.is_available()
         peak = torch.cuda.max_memory_reserved() if on_gpu else _peak_resident_bytes()
@@ -67,18 +74,22 @@ class ResourceMeter:
         known = now_mj is not None and self._energy_mj is not None
         spent_mj = now_mj - self._energy_mj if known else None
         busy, wall = _processor_s() - self._busy, time.perf_counter() - self._started
-        mine = (wall, busy, self._peak, self._gpu, spent_mj)
-        walls, busies, peaks, gpus, energies = zip(*all_gather_object(mine), strict=True)
-        # Ranks that share a GPU read the same counter: once each.
-        energies = dict(zip(gpus, energies, strict=True)).values()
-        return Resources(
-            wall_s=walls[0],
-            gpu_hours=walls[0] * len(walls) / 3600 if on_gpu else 0.0,
-            core_hours=sum(busies) / 3600,
-            peak_memory_bytes=max(peaks),
-            peak_memory_of="device" if on_gpu else "host",
-            energy_j=None if None in energies else sum(energies) / 1000,
-        )
+        return wall, busy, self._peak, self._gpu, spent_mj
+
+
+def _together(ranks: list[tuple]) -> Resources:
+    walls, busies, peaks, gpus, energies = zip(*ranks, strict=True)
+    on_gpu = torch.cuda.is_available()
+    # Ranks that share a GPU read the same counter: once each.
+    energies = dict(zip(gpus, energies, strict=True)).values()
+    return Resources(
+        wall_s=walls[0],
+        gpu_hours=walls[0] * len(walls) / 3600 if on_gpu else 0.0,
+        core_hours=sum(busies) / 3600,
+        peak_memory_bytes=max(peaks),
+        peak_memory_of="device" if on_gpu else "host",
+        energy_j=None if None in energies else sum(energies) / 1000,
+    )
 
 
 def added(earlier: Resources, now: Resources) -> Resources:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from rbdc_mm.checkpoint.origin import METHOD, method_of, warnings_of
 from rbdc_mm.checkpoint.resumable import NONE_SEEN
 from rbdc_mm.config import plain_config, unscoped
 from rbdc_mm.hooks.flops_ledger import bare_model, ledger_hook
+from rbdc_mm.hooks.lease import holding_of
 from rbdc_mm.hooks.provenance import (
     architecture,
     code_state,
@@ -62,7 +65,8 @@ class RunRecordHook(Hook):
         self.history: dict[str, dict[str, float]] = {}
         self.spent: dict[str, int] = {}
         self._meter: ResourceMeter | None = None
-        self._earlier: Resources | None = None  # what attempts before this one took
+        self._attempts: list[dict[str, Any]] = []  # before this one
+        self._started = 0.0
         self._setting: dict[str, Any] = {}
         self._hashes: dict[str, str] = {}
         self._resumed: dict[str, Any] | None = None
@@ -86,7 +90,7 @@ class RunRecordHook(Hook):
         broadcast_object_list(earlier)
         if earlier[0] is not None:
             if earlier[0].schema == SCHEMA:
-                self._earlier = {k: getattr(earlier[0], k) for k in Resources.__annotations__}
+                self._attempts = _attempts_of(earlier[0])
             else:
                 runner.logger.warning(
                     f"{RECORD} is of an older version: seconds, memory and energy are recorded "
@@ -123,6 +127,11 @@ class RunRecordHook(Hook):
         }
         self._meter = ResourceMeter()
         self._meter.start()
+        self._started = time.time()
+        if holding := holding_of(runner):
+            if holding.before and holding.before.attempt and self._resumed is not None:
+                self._attempts = _with_last(self._attempts, holding.before.attempt)
+            holding.measure = lambda: {"started": self._started, **self._meter.read_alone()}
         self._write(runner, finished=False)
         if self._resumed is not None and _evaluation_is_due(runner, self.history):
             runner.val_loop.run()
@@ -205,11 +214,11 @@ class RunRecordHook(Hook):
         return None
 
     def _write(self, runner: Runner, finished: bool) -> None:
-        used = self._meter.read()  # asks all ranks
-        if self._earlier:
-            used = added(self._earlier, used)
+        now = {"started": self._started, **self._meter.read()}  # asks all ranks
         if not is_main_process():
             return
+        attempts = [*self._attempts, now]
+        each = [{k: one[k] for k in Resources.__annotations__} for one in attempts]
         hook = ledger_hook(runner)
         record = RunRecord(
             finished=finished,
@@ -223,9 +232,22 @@ class RunRecordHook(Hook):
             history=self.history,
             spent=self.spent,
             ledger=hook.ledger.to_dict(),
-            **used,
+            attempts=attempts,
+            **reduce(added, each),
         )
         record.write(Path(runner.work_dir) / RECORD)
+
+
+def _attempts_of(record: RunRecord) -> list[dict[str, Any]]:
+    """Of a record from before there were attempts: one, of all that it knows."""
+    whole = {k: getattr(record, k) for k in Resources.__annotations__}
+    return record.attempts or [{"started": None, **whole}]
+
+
+def _with_last(attempts: list[dict[str, Any]], last: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Attempts of a record, with what the lease knows of the last: it was written after them."""
+    known = attempts and attempts[-1]["started"] == last["started"]
+    return [*(attempts[:-1] if known else attempts), dict(last)]
 
 
 def _plain_config(text: str) -> str:

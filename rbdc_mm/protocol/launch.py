@@ -24,15 +24,17 @@ from rbdc_mm.checkpoint.resumable import POINTER, STOPPED
 from rbdc_mm.config import plain_config
 from rbdc_mm.data import check_data, say_warnings
 from rbdc_mm.hooks import ForeignWeightsHook
+from rbdc_mm.hooks.lease import LeaseHook
 from rbdc_mm.hooks.run_guard import guard
 from rbdc_mm.hooks.schedule import schedule_problems
+from rbdc_mm.lease import Holding, hold
 from rbdc_mm.models.cost_of import build_on_meta
 from rbdc_mm.protocol.dry_run import evaluator_problems, missing_checkpoints
 from rbdc_mm.protocol.resume import RESUMED, resume_point, take_over
 from rbdc_mm.protocol.schedule import set_options
 from rbdc_mm.protocol.seeds import check_seeds, take_option
 from rbdc_mm.protocol.store import IDENTITY, check_claim, claim, is_finished
-from rbdc_mm.ranks import join
+from rbdc_mm.ranks import join, on_rank_0
 from rbdc_mm.records import RECORD
 
 
@@ -80,13 +82,15 @@ def init_distributed(cfg: Config) -> None:
         join(cfg.launcher, cfg.get("env_cfg", {}).get("dist_cfg"))
 
 
-def _run(cfg: Config) -> Runner:
+def _run(cfg: Config, holding: Holding | None) -> Runner:
     """The stock Runner; on CPUs its DDP wrapper must be told to use no CUDA device."""
     if cfg.launcher != "none" and not torch.cuda.is_available():
         cfg.model_wrapper_cfg = dict(type="MMDistributedDataParallel", device_ids=None)
     runner = Runner.from_cfg(cfg)
     runner.register_hook(ForeignWeightsHook())
     guard(runner)
+    if holding:
+        runner.register_hook(LeaseHook(holding))
     return runner
 
 
@@ -112,7 +116,8 @@ def train(
 
     Raises:
         ValueError: missing data or checkpoints, a work dir of another config, a schedule that
-            freezes before the end, a run that cannot be resumed, or that cannot become a result.
+            freezes before the end, a run that cannot be resumed, or that cannot become a result,
+            a work dir in which another process trains.
         stopping.Stopped: on request, after all was saved; ``resume=True`` goes on from there.
     """
     cfg = plain_config(cfg)
@@ -142,26 +147,38 @@ def train(
         raise ValueError("; ".join(problems))
     say_warnings(check_data(cfg))
     barrier()  # no rank may look at the folder after rank 0 has begun to write there
-    if is_main_process():
-        if RESUMED in cfg:  # another identity than that of whoever began here
-            (work_dir / IDENTITY).unlink(missing_ok=True)
-        claim(work_dir, own)
-        if not resume:  # the same run anew: what is there must not pass for this one's
-            for name in (RECORD, POINTER, STOPPED):
-                (work_dir / name).unlink(missing_ok=True)
-    barrier()
-    # Every run of a process needs a name of its own: MMEngine keeps hubs and loggers by name.
-    cfg.experiment_name = f"{work_dir.parent.name}-{work_dir.name}"
+    held: list[Holding] = []  # by rank 0
+    on_rank_0(lambda: held.append(hold(work_dir, going_on=bool(resume))))
+    ended: str | None = "failed"
     try:
-        _run(cfg).train()
+        # With RESUMED it has another identity than that of whoever began here.
+        on_rank_0(lambda: _claim(work_dir, own, anew=not resume, another=RESUMED in cfg))
+        # Every run of a process needs a name of its own: MMEngine keeps hubs and loggers by name.
+        cfg.experiment_name = f"{work_dir.parent.name}-{work_dir.name}"
+        _run(cfg, held[0] if held else None).train()
+        ended = None
+    except stopping.Stopped:
+        ended = "stopped"
+        raise
     finally:
         stopping.defer(False)
+        if held:
+            held[0].end(ended)
         # Runner, loops and loaders refer to each other: without this the next stage of a protocol
         # would find the last one's model, optimiser and workers still in memory.
         gc.collect()
     if is_main_process():
         (work_dir / STOPPED).unlink(missing_ok=True)
     return True
+
+
+def _claim(work_dir: Path, own: dict[str, Any], *, anew: bool, another: bool) -> None:
+    if another:
+        (work_dir / IDENTITY).unlink(missing_ok=True)
+    claim(work_dir, own)
+    if anew:  # the same run: what is there must not pass for this one's
+        for name in (RECORD, POINTER, STOPPED):
+            (work_dir / name).unlink(missing_ok=True)
 
 
 def check_weights(cfg: Config, checkpoint: str | Path) -> None:
