@@ -69,7 +69,6 @@ class Lease:
     attempt: dict[str, Any] | None = None
     path: Path = field(default=Path(), compare=False)  # of its file
 
-    @property
     def is_alive(self) -> bool:
         """Whether the holder is still there.
 
@@ -134,7 +133,7 @@ def hold(work_dir: Path, *, going_on: bool) -> Holding:
             time.sleep(0.05)
     try:
         before = read(work_dir)
-        if before and before.is_alive:
+        if before and before.is_alive():
             raise ValueError(
                 f"{work_dir} is being trained by {before}: wait for it, or end it "
                 "(tools/launch.py cancel, or its process) and run the same command again"

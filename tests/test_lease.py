@@ -57,29 +57,29 @@ def test_a_living_holder_is_named(tmp_path):
     holding.end(None)
     assert read(tmp_path) is None and not list(tmp_path.iterdir())
     hold(tmp_path, going_on=True).end("stopped")
-    assert not read(tmp_path).is_alive
+    assert not read(tmp_path).is_alive()
     hold(tmp_path, going_on=True).end(None)
 
 
 def test_a_dead_process_is_told_from_another_of_its_number(left):
-    assert not read(left).is_alive
+    assert not read(left).is_alive()
     edit(left, pid=os.getpid())  # alive, but born at another time
-    assert read(left).is_alive  # hold() was called by this very process
+    assert read(left).is_alive()  # hold() was called by this very process
     edit(left, born=1)
-    assert not read(left).is_alive
+    assert not read(left).is_alive()
     hold(left, going_on=True).end(None)
 
 
 def test_another_machine_is_judged_by_its_last_sign(left):
     edit(left, **ELSEWHERE)
     age(left, 60)
-    assert read(left).is_alive
+    assert read(left).is_alive()
     with pytest.raises(ValueError, match="on elsewhere"):
         hold(left, going_on=True)
     age(left, 130)
-    assert not read(left).is_alive
+    assert not read(left).is_alive()
     age(left, -3600)  # the server's clock was put back meanwhile: to wait costs less than two
-    assert read(left).is_alive
+    assert read(left).is_alive()
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_a_job_is_asked_for(left, tmp_path, monkeypatch, answer, alive):
     monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
     edit(left, **ELSEWHERE, job="17", restart=1)
     age(left, 60)
-    assert read(left).is_alive is alive
+    assert read(left).is_alive() is alive
     assert "SLURM job 17 (restart 1)" in str(read(left))
 
 
@@ -165,7 +165,7 @@ def test_a_second_start_through_the_command_line(digits, tmp_path):
     first.send_signal(signal.SIGKILL)
     first.wait()
     lost = read(tmp_path / "run")
-    assert not lost.is_alive and lost.images_per_s > 0 and lost.max_iterations == 450
+    assert not lost.is_alive() and lost.images_per_s > 0 and lost.max_iterations == 450
     shutil.copytree(tmp_path / "run", tmp_path / "moved")
     assert subprocess.run(command, capture_output=True).returncode == 0
     own = Ledger.from_dict(record(tmp_path / "run")["ledger"]).own
