@@ -16,6 +16,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -121,16 +122,21 @@ def hold(work_dir: Path, *, going_on: bool) -> Holding:
     Raises:
         ValueError: another process that is alive holds it; tells which.
     """
-    work_dir.mkdir(parents=True, exist_ok=True)
     guard = work_dir / _TAKING_OVER
     while True:
         try:
+            work_dir.mkdir(parents=True, exist_ok=True)
             guard.mkdir()
             break
         except FileExistsError:
             if guard.exists() and _age(guard) > _DEAD_S:  # whoever made it died within a moment
                 shutil.rmtree(guard, ignore_errors=True)
             time.sleep(0.05)
+        except OSError as error:
+            raise ValueError(
+                f"cannot write in {work_dir}: {error.strerror}. Make it writable, or give another "
+                "--work-dir"
+            ) from error
     try:
         before = read(work_dir)
         if before and before.is_alive():
@@ -205,14 +211,16 @@ class Holding:
             self._path.unlink(missing_ok=True)
             return
         self._lease = replace(self._lease, ended=how)
-        self._write()
+        with suppress(ValueError):  # a full disk, say, which is why it ends: its process will tell
+            self._write()
 
     def _beat(self) -> None:
         while not self._over.wait(_BEAT_S) and not self.lost:
             holder = _key_in(self._path)
             self.lost = holder not in (None, self._lease.key)  # None: being replaced, or deleted
             if not self.lost:
-                self._write()
+                with suppress(ValueError):  # what fails now is tried again; the run itself will say
+                    self._write()
 
     def _write(self) -> None:
         speed = None

@@ -40,6 +40,7 @@ class _State:
     pid = 0
     request: str | None = None
     interrupted = math.inf  # when the first SIGINT came
+    raised = False  # whether the handler has raised Stopped
     deferring = False
 
 
@@ -56,12 +57,15 @@ def stoppable() -> Iterator[None]:
             Ctrl-C reaches a rank twice: by the terminal, and by what had started it).
     """
     if _State.previous is not None or threading.current_thread() is not threading.main_thread():
-        yield
+        with _unmasked():
+            yield
         return
     _State.pid, _State.request, _State.interrupted = os.getpid(), None, math.inf
+    _State.raised = False
     _State.previous = {number: signal.signal(number, _receive) for number in SIGNALS}
     try:
-        yield
+        with _unmasked():
+            yield
     finally:
         for number, handler in _State.previous.items():
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
@@ -105,4 +109,16 @@ def _receive(number: int, frame: FrameType | None) -> None:
         _State.interrupted = min(_State.interrupted, now)
     _State.request = signal.Signals(number).name
     if not _State.deferring:
+        _State.raised = True
         raise Stopped(_State.request)
+
+
+@contextmanager
+def _unmasked() -> Iterator[None]:
+    """Raises Stopped in the place of an error that another library's bare ``except`` made of it."""
+    try:
+        yield
+    except Exception as error:
+        if _State.raised and _State.request:
+            raise Stopped(_State.request) from error
+        raise

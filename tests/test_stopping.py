@@ -295,6 +295,23 @@ def test_before_training_there_is_nothing_to_save(digits, tmp_path, monkeypatch)
         train(config(digits, tmp_path))
 
 
+def test_a_library_may_make_an_error_of_it():
+    """A bare except in it; an error of another cause stays one."""
+
+    def formatter() -> None:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+        except:  # noqa: E722
+            raise SyntaxError("cannot be formatted") from None
+
+    with pytest.raises(stopping.Stopped, match="SIGTERM"), stopping.stoppable():
+        formatter()
+    with pytest.raises(SyntaxError), stopping.stoppable():
+        stopping.defer(True)
+        os.kill(os.getpid(), signal.SIGTERM)
+        raise SyntaxError("of another cause")
+
+
 def test_a_second_ctrl_c_ends_at_once(monkeypatch):
     now = [100.0]
     monkeypatch.setattr(stopping.time, "monotonic", lambda: now[0])

@@ -22,7 +22,7 @@ from rbdc_mm.checkpoint.distilling import is_distilling, plain_model, without_pr
 from rbdc_mm.checkpoint.finite import check_finite
 from rbdc_mm.checkpoint.inferred import config_of
 from rbdc_mm.checkpoint.layouts import convert, layout_of, unknown
-from rbdc_mm.checkpoint.reading import META, read_object
+from rbdc_mm.checkpoint.reading import META, damage, read_object
 from rbdc_mm.checkpoint.saying import say_once
 from rbdc_mm.checkpoint.wrappers import unwrapped
 from rbdc_mm.config import plain_config, read_config
@@ -108,6 +108,8 @@ def read_checkpoint(
             weights that are not finite.
     """
     content, path = load_file(path), Path(path)
+    if broken := damage(path):
+        raise ValueError(f"{broken}. Bring an undamaged copy, or have it made again")
     meta, state, layout, inferred = content["meta"], content["state_dict"], OPENMMLAB, None
     is_foreign = layout_of(state) is not None and library != "mmpretrain"
     if is_foreign or library not in ("auto", "mmpretrain"):

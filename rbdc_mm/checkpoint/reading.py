@@ -50,6 +50,21 @@ _WHAT_ELSE = {
 }
 
 
+def damage(path: Path) -> str | None:
+    """What is wrong with the content of a file in torch's format, by its checksums; None: nothing.
+
+    Reads it whole, which loading by memory map does not; other formats have no checksums.
+    """
+    if not zipfile.is_zipfile(path):
+        return None
+    try:
+        with zipfile.ZipFile(path) as archive:
+            broken = archive.testzip()
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+        return f"{path} is damaged: {error}"
+    return f"{path} is damaged: the checksum of {broken!r} does not fit" if broken else None
+
+
 def read_object(path: Path) -> Any:
     """What a file holds, on the CPU, memory-mapped where possible.
 

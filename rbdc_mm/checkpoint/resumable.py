@@ -10,6 +10,7 @@ from typing import Any
 from mmengine import Config
 
 from rbdc_mm.checkpoint.files import load_file
+from rbdc_mm.checkpoint.reading import damage
 from rbdc_mm.config import unscoped
 from rbdc_mm.records import RECORD, RunRecord
 
@@ -122,6 +123,9 @@ def _look(
         return
     except ValueError as error:
         passed_over.append((math.inf, f"a broken checkpoint: {error}"))
+        return
+    if broken := damage(path):
+        passed_over.append((math.inf, f"a broken checkpoint: {broken}"))
         return
     meta = content.get("meta") or {}
     saved_by = (meta.get("ledger") or {}).get("run_id")

@@ -96,12 +96,13 @@ class RunRecordHook(Hook):
                     f"{RECORD} is of an older version: seconds, memory and energy are recorded "
                     "from here on"
                 )
-            if earlier[0].progress <= done:
-                # An epoch is evaluated after its checkpoint is written: the record knows of it.
-                noted = earlier[0].ledger["entries"][hook.resumed_id]["eval_flops"]
-                ledger.add_eval(1, max(0, noted - ledger.own.eval_flops))
             self.history = {k: v for k, v in earlier[0].history.items() if int(k) <= done}
             self.spent = {k: v for k, v in earlier[0].spent.items() if int(k) <= done}
+            # An epoch is evaluated after its checkpoint is written: the record knows of it.
+            noted = earlier[0].ledger["entries"][hook.resumed_id]["eval_flops"]
+            if earlier[0].history:  # all evaluations cost the same
+                noted = noted * len(self.history) // len(earlier[0].history)
+            ledger.add_eval(1, max(0, noted - ledger.own.eval_flops))
         cfg = plain_config(runner.cfg)
         self._hashes = self._hashed(runner, cfg)
         before = self._resumed or {}

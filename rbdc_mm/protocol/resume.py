@@ -13,6 +13,7 @@ from mmengine.dist import get_world_size, is_main_process
 from rbdc_mm.checkpoint.files import load_file
 from rbdc_mm.checkpoint.finite import not_finite
 from rbdc_mm.checkpoint.identity import identity
+from rbdc_mm.checkpoint.reading import damage
 from rbdc_mm.checkpoint.resumable import (
     NONE_SEEN,
     checkpoint_folders,
@@ -57,6 +58,8 @@ def resume_point(cfg: Config, resume: bool | str, *, anyway: bool = False) -> Pa
             _say(f"{work_dir}: no checkpoint was saved yet, the run begins at the start")
         return None
     content = load_file(path)
+    if broken := damage(path):
+        raise ValueError(f"--resume {broken}. Resume from an earlier checkpoint")
     new = f"start a new run from its weights: --cfg-options load_from={path}"
     if missing := lacks(content):
         raise ValueError(

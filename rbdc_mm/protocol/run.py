@@ -15,6 +15,7 @@ from mmengine.dist import barrier, is_main_process
 from rbdc_mm import stopping
 from rbdc_mm.checkpoint.files import hash_of_file
 from rbdc_mm.checkpoint.identity import hash_of, identity
+from rbdc_mm.checkpoint.reading import damage
 from rbdc_mm.config import plain_config
 from rbdc_mm.cost import format_flops
 from rbdc_mm.data import check_data, num_train_samples, other_number
@@ -25,6 +26,8 @@ from rbdc_mm.protocol.plan import Plan, Stage
 from rbdc_mm.protocol.plan_table import table_of
 from rbdc_mm.protocol.stage_config import stage_config
 from rbdc_mm.protocol.store import check_claim, is_finished
+from rbdc_mm.ranks import on_rank_0
+from rbdc_mm.records import FINAL
 from rbdc_mm.registry import RUNNERS
 
 
@@ -116,6 +119,7 @@ def run_protocol(cfg: Config, *, only: str | None = None) -> None:
     check_data(prepared[0].cfg)
     for one in prepared:
         check_claim(one.work_dir, one.identity)
+    on_rank_0(lambda: _set_damaged_aside(prepared))
     todo = [one for one in prepared if not one.finished]
     if only is not None:
         todo = _only(plan.stage(only), prepared, todo)
@@ -140,6 +144,16 @@ def run_protocol(cfg: Config, *, only: str | None = None) -> None:
             ) from error
     last = prepared[-1] if only is None else todo[-1] if todo else None
     _say(f"done: {last.stage.name} lies in {last.work_dir}" if last else f"done: {only} was before")
+
+
+def _set_damaged_aside(prepared: list[PreparedStage]) -> None:
+    """Renames final checkpoints that are still needed and damaged: their stages end anew."""
+    needed = {name for one in prepared if not one.finished for name in one.stage.needs}
+    for one in prepared:
+        final = one.work_dir / FINAL
+        if one.stage.name in needed and one.finished and (broken := damage(final)):
+            final.rename(final.with_name(f"damaged_{FINAL}"))
+            _say(f"{broken}. Kept as damaged_{FINAL}; stage {one.stage.name} makes it again")
 
 
 def _only(stage: Stage, prepared: list[PreparedStage], todo: list[PreparedStage]):
