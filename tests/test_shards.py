@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from torch.utils.data import DataLoader
 
 import rbdc_mm.data.shards as shards
 import rbdc_mm.registry  # noqa: F401  (the scope of the data set's type)
+from helpers import load_tool
 from made_sets import FolderSet, write_image
 from rbdc_mm.checkpoint.files import load_file
 from rbdc_mm.data import check_data, config_for, make_shards, num_train_samples
@@ -196,3 +198,13 @@ def test_the_printed_config_builds(packed, tmp_path, capsys):
     dry_run(cfg)
     said = capsys.readouterr().out
     assert "builds" in said and "still needed" not in said
+
+
+def test_the_benchmark(monkeypatch, capsys):
+    argv = ["bench_shards.py", "--images", "12", "--classes", "2", "--size", "40", "60"]
+    monkeypatch.setattr(sys, "argv", [*argv, "--rounds", "1"])
+    load_tool("bench_shards").main()
+    said = capsys.readouterr().out
+    assert "12 JPEGs of 40 x 60 pixels" in said
+    rates = re.findall(r"^(bytes, cold|bytes|for training) +\d+ +\d+ +\d+\.\d\d$", said, re.M)
+    assert rates == ["bytes, cold", "bytes", "for training"]
