@@ -84,7 +84,7 @@ CASES = [
          r"labels from 0 to 3, but there are 3 classes, 0 to 2"),
         ("an index of shards that is none",
          lambda r: (r / ".train.index.npz").write_bytes(b"none") and None,
-         r"\.train\.index\.npz is no index of shards .*: remove it"),
+         r"\.train\.index\.npz is no index of shards, or damaged: remove it"),
         ("an index of shards where nothing can be written",
          lambda r: dict(index="/proc/train.npz"), r"cannot be kept in /proc .*: set index of the"),
     ]

@@ -288,7 +288,7 @@ def _read(
                 return None
             arrays = {field.name: kept[field.name] for field in fields(ShardIndex)}
     except (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile) as error:
-        raise DataLayoutError(f"{index} is no index of shards ({error}): remove it") from error
+        raise DataLayoutError(f"{index} is no index of shards, or damaged: remove it") from error
     return ShardIndex(**arrays | {"shards": np.array(shards)})
 
 
