@@ -128,3 +128,22 @@ def test_nodes_are_told_apart(monkeypatch, env, message):
     monkeypatch.setenv("NODE_RANK", "1")
     monkeypatch.setenv("MASTER_ADDR", "node0")
     assert tool._meeting_point()[-2:] == ["--master-addr=node0", "--master-port=29500"]
+
+
+@pytest.mark.parametrize(
+    ("env", "wanted"),
+    [
+        (dict(GPUS="2", GPUS_PER_NODE="2"), ["--gres=gpu:2", "--ntasks=2", "threads 5"]),
+        (dict(GRES="", CPUS_PER_TASK="3"), ["--ntasks=8", "--cpus-per-task=3", "threads 3"]),
+        (dict(OMP_NUM_THREADS="1"), ["--gres=gpu:8", "threads 1"]),
+    ],
+)
+def test_what_srun_is_asked_for(tmp_path, env, wanted):
+    srun = tmp_path / "srun"
+    srun.write_text('#!/bin/sh\nprintf "%s\\n" "$@" "threads $OMP_NUM_THREADS"\n')
+    srun.chmod(0o755)
+    command = ["bash", "tools/slurm_train.sh", "main", "name", "config.py", "work", "--amp"]
+    given = {"PATH": f"{tmp_path}:{os.environ['PATH']}", **env}
+    lines = subprocess.run(command, env=given, capture_output=True, text=True).stdout.splitlines()
+    assert set(wanted) < set(lines) and ("GRES" in env) == ("--gres" not in "".join(lines))
+    assert lines[-5:-1] == ["config.py", "--work-dir=work", "--launcher=slurm", "--amp"]
