@@ -50,7 +50,7 @@ class ShardIndex:
     """Where the samples of some shards lie.
 
     Attributes:
-        shards: (M,) paths.
+        shards: (M,) absolute paths.
         states: (M, 2) sizes in bytes and times of change in ns, by which a changed one is known.
         shard: (N,) numbers of the samples' shards.
         offset: (N,) first bytes of their images.
@@ -67,8 +67,7 @@ class ShardIndex:
 
     def address(self, n: int) -> str:
         """Of an image, for ``read_image`` and, by its prefix, for mmengine's ``fileio.get``."""
-        path = os.path.abspath(self.shards[self.shard[n]])
-        return f"{PREFIX}://{path}#{self.offset[n]}+{self.size[n]}"
+        return f"{PREFIX}://{self.shards[self.shard[n]]}#{self.offset[n]}+{self.size[n]}"
 
     def __len__(self) -> int:
         return len(self.label)
@@ -81,8 +80,7 @@ def index_of(cfg: Mapping) -> ShardIndex:
 
     Raises:
         DataLayoutError: shards are missing, damaged or hold what is no labelled image; there are
-            not ``num_samples``.
-        ValueError: the index cannot be written.
+            not ``num_samples``; the index cannot be written.
     """
     shards = shards_of(cfg)
     index = index_path(cfg)
@@ -103,20 +101,23 @@ def shards_of(cfg: Mapping) -> list[str]:
     """Paths of the shards that a ``ShardedImages`` config names.
 
     Raises:
-        DataLayoutError: none are there, or some are missing.
+        DataLayoutError: none are named, none are there, or some are missing.
     """
     from webdataset.shardlists import expand_urls
 
-    root = cfg.get("data_root") or ""
-    given = cfg.get("shards") or f"{cfg.get('split') or '*'}-*.tar"
+    root = os.path.expanduser(cfg.get("data_root") or "")
+    given = cfg.get("shards") or (f"{cfg['split']}-*.tar" if cfg.get("split") else None)
+    if not given:
+        raise DataLayoutError("ShardedImages has no shards: set split or shards of the data set")
     named = expand_urls(given) if isinstance(given, str) else list(given)
     if remote := [name for name in (root, *named) if "://" in name or name.startswith("pipe:")]:
         raise DataLayoutError(f"shards must lie on a file system, got {remote[0]!r}: copy them")
-    named = [os.path.expanduser(os.path.join(root, name)) for name in named]
-    paths = [path for name in named for path in (sorted(glob.glob(name)) or [name])]
+    found = [name for one in named for name in (sorted(glob.glob(one, root_dir=root)) or [one])]
+    paths = [os.path.join(root, name) for name in found]
     folder = Path(paths[0]).parent
     absent = [f"{path} is missing" for path in paths if not os.path.isfile(path)]
-    absent = [*absent[:5], *(f"{len(absent) - 5} more are" for _ in absent[5:6])]
+    if len(absent) > 5:
+        absent = [*absent[:4], f"... {len(absent)} of {len(paths)} in all, the last: {absent[-1]}"]
     if not absent and any("*" in name for name in named):
         absent = [f"{folder / name} is missing" for name in _gaps(paths)]
     report(folder, absent, _TREE)
@@ -211,7 +212,7 @@ def _indexed(shards: Sequence[str], states: Sequence[tuple[int, int]]) -> ShardI
     refuse(f"{shards[0]} ... ({len(shards)} shards)", errors)
     rows.sort()
     label, _, shard, offset, size = (np.array(column) for column in zip(*rows, strict=True))
-    return ShardIndex(np.array(shards), np.array(states), shard, offset, size, label)
+    return ShardIndex(_absolute(shards), np.array(states), shard, offset, size, label)
 
 
 def _samples(path: str) -> list[tuple[str, int, int, int]]:
@@ -289,7 +290,13 @@ def _read(
             arrays = {field.name: kept[field.name] for field in fields(ShardIndex)}
     except (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile) as error:
         raise DataLayoutError(f"{index} is no index of shards, or damaged: remove it") from error
-    return ShardIndex(**arrays | {"shards": np.array(shards)})
+    return ShardIndex(**arrays | {"shards": _absolute(shards)})
+
+
+def _absolute(paths: Sequence[str]) -> np.ndarray:
+    import numpy as np
+
+    return np.array([os.path.abspath(path) for path in paths])
 
 
 def _write(found: ShardIndex, index: Path) -> None:
