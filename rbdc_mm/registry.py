@@ -4,6 +4,7 @@ Configs register everything by ``custom_imports = dict(imports=['rbdc_mm.models'
 'rbdc_mm.hooks', 'rbdc_mm.protocol'])``.
 """
 
+from mmengine.registry import DATASETS as MMENGINE_DATASETS
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
 from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS as MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS
@@ -11,6 +12,12 @@ from mmengine.registry import RUNNERS as MMENGINE_RUNNERS
 from mmengine.registry import Registry, build_runner_from_cfg
 
 MODELS = Registry("model", parent=MMENGINE_MODELS, scope="rbdc_mm", locations=["rbdc_mm.models"])
+DATASETS = Registry(
+    "dataset",
+    parent=MMENGINE_DATASETS,
+    scope="rbdc_mm",
+    locations=["rbdc_mm.data.sharded_images"],
+)
 HOOKS = Registry("hook", parent=MMENGINE_HOOKS, scope="rbdc_mm", locations=["rbdc_mm.hooks"])
 OPTIM_WRAPPER_CONSTRUCTORS = Registry(
     "optim wrapper constructor",

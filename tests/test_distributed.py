@@ -15,7 +15,7 @@ from helpers import load_tool
 
 # Meets the others, then ends as its arguments say: rank=how.
 TOY = """
-import os, sys, time
+import os, signal, sys, time
 import torch.distributed as dist
 dist.init_process_group("gloo")
 rank, threads = dist.get_rank(), os.environ["OMP_NUM_THREADS"]
@@ -23,10 +23,18 @@ print(f"rank {rank} of {dist.get_world_size()}, {threads} threads", flush=True)
 how = dict(arg.split("=") for arg in sys.argv[1:]).get(str(rank), "0")
 if how == "kill":
     os.kill(os.getpid(), 9)
-if how == "wait":
-    print("waiting", flush=True)
-    time.sleep(100)
+came = []
+if how == "save":
+    for name in ("SIGTERM", "SIGUSR2"):
+        signal.signal(signal.Signals[name], lambda number, frame: came.append(number))
 dist.barrier()
+if how in ("wait", "save"):
+    print(f"rank {rank} {how}s", flush=True)
+    while not came:
+        time.sleep(0.05)
+    dist.barrier()
+    print(f"saved after {signal.Signals(came[0]).name}", flush=True)
+    how = 75
 sys.exit(int(how))
 """
 
@@ -80,14 +88,25 @@ def test_exit_codes_are_the_ranks_own(tmp_path):
     assert code == 3 and "ended with exit code 3, its error stands above" in err
 
 
-def test_a_signal_reaches_the_ranks(tmp_path):
-    """SIGUSR2 would end torchrun alone and leave the ranks behind."""
-    process = started(tmp_path, "0=wait", processes=1)
-    while "waiting" not in process.stdout.readline():
+@pytest.mark.parametrize("name", ["SIGUSR2", "SIGTERM"])
+def test_a_signal_reaches_the_ranks(tmp_path, name):
+    """Which have as long as they need: torchrun would end them, or itself alone."""
+    process = started(tmp_path, "0=save", "1=save")
+    while process.stdout.readline().count("saves") < 1:
         assert process.poll() is None
-    process.send_signal(signal.SIGUSR2)
+    process.send_signal(signal.Signals[name])
+    code, out, err = ended(process)
+    assert code == 75 and out.count(f"saved after {name}") == 2, err
+    assert "has stopped and wants to be run again" in err.splitlines()[-1]
+
+
+def test_a_rank_that_knows_no_signals_is_to_be_run_again(tmp_path):
+    process = started(tmp_path, "0=wait", processes=1)
+    while "waits" not in process.stdout.readline():
+        assert process.poll() is None
+    process.send_signal(signal.SIGUSR1)
     code, _, err = ended(process)
-    assert code == 75 and err.endswith("stopped by SIGUSR2: to be run again\n")
+    assert code == 75 and "has stopped and wants to be run again" in err.splitlines()[-1]
 
 
 @pytest.mark.parametrize(
@@ -109,3 +128,22 @@ def test_nodes_are_told_apart(monkeypatch, env, message):
     monkeypatch.setenv("NODE_RANK", "1")
     monkeypatch.setenv("MASTER_ADDR", "node0")
     assert tool._meeting_point()[-2:] == ["--master-addr=node0", "--master-port=29500"]
+
+
+@pytest.mark.parametrize(
+    ("env", "wanted"),
+    [
+        (dict(GPUS="2", GPUS_PER_NODE="2"), ["--gres=gpu:2", "--ntasks=2", "threads 5"]),
+        (dict(GRES="", CPUS_PER_TASK="3"), ["--ntasks=8", "--cpus-per-task=3", "threads 3"]),
+        (dict(OMP_NUM_THREADS="1"), ["--gres=gpu:8", "threads 1"]),
+    ],
+)
+def test_what_srun_is_asked_for(tmp_path, env, wanted):
+    srun = tmp_path / "srun"
+    srun.write_text('#!/bin/sh\nprintf "%s\\n" "$@" "threads $OMP_NUM_THREADS"\n')
+    srun.chmod(0o755)
+    command = ["bash", "tools/slurm_train.sh", "main", "name", "config.py", "work", "--amp"]
+    given = {"PATH": f"{tmp_path}:{os.environ['PATH']}", **env}
+    lines = subprocess.run(command, env=given, capture_output=True, text=True).stdout.splitlines()
+    assert set(wanted) < set(lines) and ("GRES" in env) == ("--gres" not in "".join(lines))
+    assert lines[-5:-1] == ["config.py", "--work-dir=work", "--launcher=slurm", "--amp"]

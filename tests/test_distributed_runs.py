@@ -17,6 +17,7 @@ import torch
 from mmengine.dist import all_reduce, barrier, get_rank
 
 from rbdc_mm import ranks
+from rbdc_mm.checkpoint.arch_of import arch_of
 from rbdc_mm.checkpoint.files import load_file
 from rbdc_mm.hooks import EpochSeedHook
 from rbdc_mm.models.cost_of import model_cost
@@ -261,3 +262,11 @@ def test_an_error_of_all_ranks_is_said_once(digits, tmp_path):
     assert [code for code, _ in found] == [1, 1]
     said = "".join(text for _, text in found)
     assert said.count("error:") == said.count("num_train_samples=97, the training data set") == 1
+
+
+def test_sync_batch_norm_costs_and_grows_like_batch_norm(digits, tmp_path):
+    """It trains on GPUs alone; which norm it is changes neither ledger nor growth."""
+    cfg = tiny_config(digits, tmp_path, twin="resnet18")
+    cost, arch = model_cost(cfg), arch_of(cfg.model)
+    cfg.model.backbone.norm_cfg = dict(type="SyncBN", requires_grad=True)
+    assert model_cost(cfg) == cost and arch_of(cfg.model) == arch

@@ -18,6 +18,7 @@ COMMANDS = (
     ("tools/bench_windows.py", "--arch", "deit-base", "--size", "800", "1280", "--steps", "1"),
     ("tools/bench_coupling.py",),
     ("tools/bench_aggregate.py",),
+    ("tools/bench_shards.py",),
 )
 
 

@@ -5,7 +5,8 @@ One node gets a free port unless PORT is given. Several (NNODES) cannot agree on
 met: they take PORT, or 29500 as in OpenMMLab.
 
 It leaves with the exit code of the rank that failed first, which torchrun turns into 1, and names
-that rank in one line. SIGUSR1 and SIGUSR2 reach the ranks like SIGTERM and SIGINT.
+that rank in one line. SIGTERM, SIGINT, SIGUSR1 and SIGUSR2 go on to the ranks, which end by
+themselves: torchrun would kill them after 30 seconds, saved or not, and die of SIGUSR2 alone.
 """
 
 from __future__ import annotations
@@ -14,11 +15,15 @@ import argparse
 import os
 import signal
 import sys
+from contextlib import suppress
+from pathlib import Path
 
 from torch.distributed import DistNetworkError
-from torch.distributed.elastic.multiprocessing.api import SignalException
+from torch.distributed.elastic.multiprocessing import api
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 from torch.distributed.run import parse_args, run
+
+_forwarded: set[int] = set()  # signals
 
 
 def main() -> int:
@@ -30,8 +35,9 @@ def main() -> int:
         parser.error(f"processes={args.processes}: wanted 1 or more")
     cores = len(os.sched_getaffinity(0))
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores // args.processes)))
+    api._terminate_process_handler = _forward  # what torchrun installs for SIGTERM, SIGINT, ...
     for number in (signal.SIGUSR1, signal.SIGUSR2):
-        signal.signal(number, _reached)
+        signal.signal(number, _forward)
     try:
         options = [*_meeting_point(), f"--nproc-per-node={args.processes}", *args.command]
         run(parse_args(options))
@@ -45,16 +51,17 @@ def main() -> int:
     except ChildFailedError as error:
         rank, failure = _cause(error)
         who = f"rank {rank} (pid {failure.pid})"
-        if failure.exitcode == os.EX_TEMPFAIL:
+        if failure.exitcode in (os.EX_TEMPFAIL, *(-number for number in _forwarded)):
             print(f"{who} has stopped and wants to be run again", file=sys.stderr)
-        elif failure.exitcode < 0:
+            return os.EX_TEMPFAIL
+        if failure.exitcode < 0:
             name = signal.Signals(-failure.exitcode).name
             _say(f"{who} was ended by {name}, and the others with it: the same command goes on")
         else:
             _say(f"{who} ended with exit code {failure.exitcode}, its error stands above")
         # as shells count signals
         return failure.exitcode if failure.exitcode > 0 else 128 - failure.exitcode
-    except SignalException as error:  # the ranks had it too, and 30 seconds to save
+    except api.SignalException as error:  # before there were ranks
         print(f"stopped by {error.sigval.name}: to be run again", file=sys.stderr)
         return os.EX_TEMPFAIL
     return 0
@@ -93,9 +100,16 @@ def _cause(error: ChildFailedError) -> tuple[int, ProcessFailure]:
     return error.get_first_failure()
 
 
-def _reached(number: int, _frame: object) -> None:
-    """What torchrun does at SIGTERM: it sends the signal on to the ranks and waits for them."""
-    raise SignalException(f"signal {number}", signal.Signals(number))
+def _forward(number: int, _frame: object) -> None:
+    """Sends a signal on to the ranks."""
+    tasks = Path("/proc/self/task").glob("*/children")
+    ranks = [int(pid) for task in tasks for pid in task.read_text().split()]
+    if not ranks:
+        raise api.SignalException(f"signal {number}", signal.Signals(number))
+    _forwarded.add(number)
+    for pid in ranks:
+        with suppress(ProcessLookupError):
+            os.kill(pid, number)
 
 
 def _say(text: str) -> int:

@@ -1,7 +1,7 @@
 """Make a data set: python tools/make_data.py NAME [--source PATH] [--out DIR].
 
-Offline: digits, digit_scenes, fractals. Of a path: class_folders, cifar, penn_fudan (the last two
-are downloaded where no path is given); these print the config that trains on them.
+Offline: digits, digit_scenes, fractals. Of a path: class_folders, shards, cifar, penn_fudan (the
+last two are downloaded where no path is given); these print the config that trains on them.
 
 Made once; the same command again checks the files against their manifest and reuses them.
 """
@@ -25,7 +25,7 @@ def parse_args() -> argparse.Namespace:
         )
         command.add_argument("--out", default=out or f"data/{name}", help="directory to make")
         if source:
-            needed = name == "class_folders"
+            needed = name in ("class_folders", "shards")
             command.add_argument("--source", required=needed, default="", help=source)
         if not source or needed:
             command.add_argument("--seed", type=int, default=0, help="of everything random")
@@ -66,6 +66,12 @@ def parse_args() -> argparse.Namespace:
         source="folder or archive: a folder for each class, or such below train/ (and val/, test/)",
         val_share=(0.2, "share of every class that is held out, where nothing is yet"),
         per_class=(0, "images of each class to train on, drawn at random; 0 for all"),
+    )
+    add(
+        "shards",
+        "a set of class folders in WebDataset's shards, for file systems slow with many files",
+        source="folder or archive: a folder for each class below train/ and val/",
+        per_shard=(1000, "images in each shard"),
     )
     add(
         "cifar",

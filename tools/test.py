@@ -13,6 +13,7 @@ from mmengine import DictAction
 
 from rbdc_mm.config import read_config
 from rbdc_mm.protocol.launch import apply_options, evaluate
+from rbdc_mm.ranks import say_error
 from rbdc_mm.whole_files import write_text
 
 
@@ -44,7 +45,7 @@ def main() -> int:
         )
         metrics = evaluate(cfg, args.checkpoint, amp=args.amp)
     except (ValueError, FileNotFoundError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        say_error(str(error))
         return 1
     if args.out:
         write_text(json.dumps({k: float(v) for k, v in metrics.items()}, indent=1), Path(args.out))

@@ -13,6 +13,7 @@ _HOMES = {
     "make_class_folders": "class_sets",
     "make_cifar": "class_sets",
     "make_penn_fudan": "penn_fudan",
+    "make_shards": "pack_shards",
     "config_for": "own_config",
     "save_preview": "preview",
     "Made": "store",

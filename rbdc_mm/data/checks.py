@@ -10,7 +10,7 @@ from .class_folders import check_range
 from .class_meaning import check_meaning, check_trained_classes
 from .dataset_cfg import (
     COCO_TYPES,
-    FOLDER_TYPES,
+    KNOWN_TYPES,
     heads_of,
     is_known,
     is_remote,
@@ -36,8 +36,8 @@ def check_data(
     That they are there, that annotations and images are what their formats say and what the config
     needs, that heads have as many classes as the data, that labels mean the same in every split,
     and that what a model is judged by is what it is shown. ``ImageNet`` and ``CustomDataset`` of
-    mmpretrain and ``CocoDataset`` of mmdet are known, in any wrapper; other types and remote
-    storage are left to their own code.
+    mmpretrain, ``CocoDataset`` of mmdet and our ``ShardedImages`` are known, in any wrapper; other
+    types and remote storage are left to their own code.
 
     Args:
         cfg: a config (or dict) with ``{train,val,test}_dataloader``; absent or None ones are
@@ -119,10 +119,10 @@ def num_train_samples(dataset_cfg: Mapping) -> int:
         return num_train_samples(dataset_cfg["dataset"])
     if kind == "ConcatDataset":
         return sum(num_train_samples(one) for one in dataset_cfg["datasets"])
-    if kind not in FOLDER_TYPES + COCO_TYPES:
+    if kind not in KNOWN_TYPES:
         raise ValueError(
             f"cannot count the samples of dataset type {kind!r}; known: RepeatDataset, "
-            f"ConcatDataset, MultiImageMixDataset, {', '.join(FOLDER_TYPES + COCO_TYPES)}."
+            f"ConcatDataset, MultiImageMixDataset, {', '.join(KNOWN_TYPES)}."
         )
     if is_remote(dataset_cfg):
         raise ValueError(f"cannot count samples in remote storage: {dataset_cfg.get('data_root')}.")

@@ -53,7 +53,7 @@ def make_class_folders(
 
     def write(root: Path) -> dict[str, int]:
         with unpacked(source) as folder:
-            splits = _split(_classes_below(folder, source), val_share, seed)
+            splits = _split(classes_below(folder, source), val_share, seed)
             if per_class:
                 splits["train"] = _drawn(splits["train"], per_class, seed, source)
             todo = [
@@ -113,7 +113,7 @@ def make_cifar(
     return ensure(out, "cifar", parameters, write, libraries=("pillow",), force=force)
 
 
-def _classes_below(folder: Path, source: str | Path) -> dict[str, dict[str, list[Path]]]:
+def classes_below(folder: Path, source: str | Path) -> dict[str, dict[str, list[Path]]]:
     """Split ('' where there is none) -> class -> its folder's images, the folder first."""
     while len(inner := _folders(folder)) == 1 and not any(folder.glob("*.*")):
         folder = inner[0]  # an archive's only folder

@@ -13,6 +13,8 @@ from .layout import DataLayoutError
 
 FOLDER_TYPES = ("ImageNet", "CustomDataset")
 COCO_TYPES = ("CocoDataset",)
+SHARD_TYPES = ("ShardedImages",)
+KNOWN_TYPES = FOLDER_TYPES + COCO_TYPES + SHARD_TYPES
 NUM_IMAGENET_CLASSES = 1000
 
 
@@ -41,7 +43,7 @@ def is_remote(cfg: Mapping) -> bool:
 
 def is_known(cfg: Mapping) -> bool:
     """Whether it can be looked at here."""
-    return type_name(cfg) in FOLDER_TYPES + COCO_TYPES and not is_remote(cfg)
+    return type_name(cfg) in KNOWN_TYPES and not is_remote(cfg)
 
 
 def _join(cfg: Mapping, path: str) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -60,7 +61,7 @@ def first_difference(ours: list[str] | tuple, theirs: list[str] | tuple) -> str:
     return f"number {n + 1}: {one} against {other}"
 
 
-def spread(items: list | tuple, count: int) -> list:
+def spread(items: Sequence, count: int) -> list:
     """All where there are few, else the first, the last and evenly spaced ones between."""
     last = len(items) - 1
     if last < count:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from .shards import CLASSES
+
 _SMALL = 64  # pixels: images up to here are trained as they are
 
 _DETECTOR = """\
@@ -27,7 +29,7 @@ _base_ = ["../scratch/deit_ti_in1k.py"]
 num_train_samples = {num_train}
 model = dict(head=dict(num_classes={num_classes}))
 data_preprocessor = dict(num_classes={num_classes})
-data = dict(data_root="{root}", metainfo=dict(classes={classes}))
+data = dict({data})
 train_dataloader = dict(dataset=data)
 val_dataloader = dict(dataset=data)
 test_dataloader = val_dataloader
@@ -50,7 +52,7 @@ test_evaluator = val_evaluator
 
 
 def config_for(root: str | Path, num_train: int) -> str:
-    """A config of at most 15 lines for a set in COCO's or ImageNet's layout.
+    """A config of at most 15 lines for a set in COCO's or ImageNet's layout, or in shards.
 
     Args:
         root: the data set, as the config shall name it.
@@ -63,12 +65,17 @@ def config_for(root: str | Path, num_train: int) -> str:
         content = json.loads(annotations.read_text(encoding="utf-8"))
         classes = tuple(one["name"] for one in content["categories"])
         return _DETECTOR.format(**known, classes=classes, num_classes=len(classes))
-    classes = tuple(sorted(one.name for one in (root / "train").iterdir()))
+    if shards := (root / CLASSES).is_file():
+        classes = tuple((root / CLASSES).read_text(encoding="utf-8").splitlines())
+        data = f'type="rbdc_mm.ShardedImages", data_root="{root.as_posix()}"'
+    else:
+        classes = tuple(sorted(one.name for one in (root / "train").iterdir()))
+        data = f'data_root="{root.as_posix()}", metainfo=dict(classes={classes})'
     known |= dict(num_classes=len(classes), topk=(1, 5) if len(classes) > 5 else (1,))
-    sizes = _sizes(root)
+    sizes = set() if shards else _sizes(root)
     if len(sizes) == 1 and (side := sizes.pop())[0] == side[1] <= _SMALL and side[0] % 8 == 0:
         return _SMALL_CLASSIFIER.format(**known, side=side[0])
-    return _CLASSIFIER.format(**known, classes=classes)
+    return _CLASSIFIER.format(**known, data=data)
 
 
 def _sizes(root: Path) -> set[tuple[int, int]]:

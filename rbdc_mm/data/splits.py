@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .class_folders import ClassSplit, read_split
+from .class_folders import ClassSplit, check_range, read_split
 from .coco_file import CocoUse, look_at_coco
 from .coco_images import look_at_images
 from .dataset_cfg import (
     COCO_TYPES,
+    SHARD_TYPES,
     coco_classes,
     coco_of,
     folder_of,
@@ -25,6 +27,7 @@ from .dataset_cfg import (
     type_name,
 )
 from .findings import Findings
+from .image_files import unreadable_line
 from .layout import (
     IMAGENET_TREE,
     coco_tree,
@@ -33,6 +36,7 @@ from .layout import (
     refuse,
     report,
 )
+from .shards import class_names, index_of, unreadable_in_shards
 
 
 @dataclass(frozen=True)
@@ -85,6 +89,8 @@ def look_at(cfg: Mapping, *, learns: bool, judge: Judge = Judge(), looks: bool =
     """
     if type_name(cfg) in COCO_TYPES:
         return _look_at_coco(cfg, learns, judge, looks)
+    if type_name(cfg) in SHARD_TYPES:
+        return _look_at_shards(cfg, looks)
     return _look_at_folders(cfg, looks)
 
 
@@ -115,6 +121,19 @@ def _look_at_folders(cfg: Mapping, looks: bool) -> Split:
         named_classes(cfg) or split.folders or None,
         split,
     )
+
+
+def _look_at_shards(cfg: Mapping, looks: bool) -> Split:
+    index = index_of(cfg)
+    name = f"{index.shards[0]} ... ({len(index.shards)} shards)"
+    split = ClassSplit(counts=Counter(index.label.tolist()), num_samples=len(index))
+    classes = named_classes(cfg) or class_names(cfg)
+    if classes:
+        check_range(split, name, len(classes))
+    if looks and (bad := unreadable_in_shards(index)):
+        split.unfit.append(unreadable_line(bad, len(index)))
+    refuse(name, split.unfit)
+    return Split(name, len(index), split.warnings, classes, split)
 
 
 def _look_at_coco(cfg: Mapping, learns: bool, judge: Judge, looks: bool) -> Split:

@@ -20,7 +20,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 MANIFEST = "manifest.json"
-FROM_SOURCES = ("class_folders", "cifar", "penn_fudan")  # made of files that a user has
+FROM_SOURCES = ("class_folders", "cifar", "penn_fudan", "shards")  # made of files that a user has
 # Reuse must stay a matter of seconds: above these totals sizes are compared for all files, hashes
 # for an evenly spaced sample.
 MAX_HASHED_FILES = 4_000
@@ -77,7 +77,7 @@ def ensure(
     if not force and _is_occupied(out):
         return _reuse(out, name, parameters)
     out.parent.mkdir(parents=True, exist_ok=True)
-    with _lock(out.parent / f".{out.name}.lock"):
+    with lock(out.parent / f".{out.name}.lock"):
         if _is_occupied(out):
             if not force:  # another process made it while this one waited
                 return _reuse(out, name, parameters)
@@ -140,12 +140,29 @@ def verify(root: str | Path, *, hashes: bool = True) -> dict:
     return manifest
 
 
-def progress(items: Iterable, total: int, what: str) -> Iterator:
+def progress(items: Iterable, total: int, what: str, unit: str = "image") -> Iterator:
     """Iterate with a progress bar on stderr, shown only after two seconds."""
     from tqdm import tqdm
 
     interval = 0.2 if sys.stderr.isatty() else 15  # a log file wants few lines
-    return tqdm(items, what, total, delay=2, mininterval=interval, leave=False, unit="image")
+    return tqdm(items, what, total, delay=2, mininterval=interval, leave=False, unit=unit)
+
+
+@contextlib.contextmanager
+def lock(path: Path) -> Iterator[None]:
+    """Hold an exclusive lock, so that ranks starting together make a data set once."""
+    while True:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT)
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        with contextlib.suppress(FileNotFoundError):
+            if os.stat(path).st_ino == os.fstat(handle).st_ino:
+                break
+        os.close(handle)  # its holder took the file away meanwhile
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+        os.close(handle)
 
 
 def _reuse(out: Path, name: str, parameters: dict) -> Made:
@@ -228,20 +245,3 @@ def _foreign(out: Path, name: str) -> str:
 def _remedy(root: Path, name: str) -> str:
     source = " --source PATH" if name in FROM_SOURCES else ""
     return f"Make it again: python tools/make_data.py {name}{source} --out {root} --force"
-
-
-@contextlib.contextmanager
-def _lock(path: Path) -> Iterator[None]:
-    """Hold an exclusive lock, so that ranks starting together make a data set once."""
-    while True:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT)
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        with contextlib.suppress(FileNotFoundError):
-            if os.stat(path).st_ino == os.fstat(handle).st_ino:
-                break
-        os.close(handle)  # its holder took the file away meanwhile
-    try:
-        yield
-    finally:
-        path.unlink(missing_ok=True)
-        os.close(handle)

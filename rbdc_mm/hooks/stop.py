@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import torch
-from mmengine.dist import all_reduce, barrier, is_distributed, is_main_process
+from mmengine.dist import all_reduce, barrier, is_distributed
 from mmengine.hooks import EMAHook, Hook
 from mmengine.optim import OptimWrapperDict
 from mmengine.runner import EpochBasedTrainLoop, Runner
@@ -17,6 +17,7 @@ from mmengine.runner import EpochBasedTrainLoop, Runner
 from rbdc_mm import stopping
 from rbdc_mm.checkpoint.resumable import STOPPED
 from rbdc_mm.hooks.epoch_seed import goes_on_within_epoch, seed_hook
+from rbdc_mm.ranks import on_rank_0
 from rbdc_mm.registry import HOOKS
 from rbdc_mm.whole_files import write_whole
 
@@ -109,14 +110,11 @@ class StopHook(Hook):
         else:
             meta = dict(epoch=runner.epoch, iter=done)
             path = work_dir / STOPPED
-            if is_main_process():
-                write_whole(
-                    path,
-                    lambda temporary: runner.save_checkpoint(
-                        str(temporary.parent), temporary.name, meta=meta
-                    ),
-                    suffix=".tmp",
-                )
+
+            def save(temporary: Path) -> None:
+                runner.save_checkpoint(str(temporary.parent), temporary.name, meta=meta)
+
+            on_rank_0(lambda: write_whole(path, save, suffix=".tmp"))
             saved = f"all is saved in {path}"
         runner.call_hook("before_stop")
         barrier()  # whoever ends first has the others ended
