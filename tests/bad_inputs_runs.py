@@ -52,7 +52,7 @@ def saved(folder: Path, name: str = "epoch_4.pth", *, without=(), weight=1.0, **
     """A checkpoint as MMEngine would have saved it after four epochs of three iterations."""
     content = {
         "meta": {"epoch": 4, "iter": loop.pop("iter", 12), "cfg": config(folder).pretty_text,
-                 "loop": loop_state(**dict(num_ranks=1, epoch_length=3) | loop)},
+                 "loop": loop_state(**dict(num_ranks=1, epoch_length=3, seeded=False) | loop)},
         "state_dict": {"backbone.cls_token": torch.full((1, 1, 8), weight)},
         "optimizer": {}, "message_hub": {}, "param_schedulers": [],
     }  # fmt: skip

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from mmengine.runner import Runner
 
-from rbdc_mm.checkpoint.files import load_file, write_checkpoint
+from rbdc_mm.checkpoint.files import load_file, read_checkpoint, write_checkpoint
 from rbdc_mm.checkpoint.resumable import newest_resumable
 from rbdc_mm.hooks import EpochSeedHook
 from rbdc_mm.protocol.launch import train
@@ -86,6 +86,20 @@ def test_a_truncated_one_is_passed_over_and_named(copy, digits):
     said: list[str] = []
     assert newest_resumable(config(digits, copy), said.append) == copy / "epoch_2.pth"
     assert any("epoch_3.pth" in line and "truncated" in line for line in said)
+
+
+def test_a_flipped_bit_is_found(copy, digits, tmp_path):
+    """By the checksums that torch writes: passed over, refused by name, and no parent."""
+    content = bytearray((copy / "epoch_3.pth").read_bytes())
+    content[len(content) // 2] ^= 1
+    (copy / "epoch_3.pth").write_bytes(content)
+    said: list[str] = []
+    assert newest_resumable(config(digits, copy), said.append) == copy / "epoch_2.pth"
+    assert any("epoch_3.pth is damaged: the checksum of" in line for line in said)
+    with pytest.raises(ValueError, match=r"epoch_3\.pth is damaged.*Resume from an earlier"):
+        train(config(digits, tmp_path / "new"), resume=str(copy / "epoch_3.pth"))
+    with pytest.raises(ValueError, match=r"epoch_3\.pth is damaged.*Bring an undamaged copy"):
+        read_checkpoint(copy / "epoch_3.pth")
 
 
 def test_names_and_folders_of_the_checkpoint_hook(copy, digits, tmp_path):

@@ -19,6 +19,7 @@ from rbdc_mm.report.frames import (
     downstream_frame,
     savings_frame,
 )
+from rbdc_mm.report.pretrain_tables import classification_table
 from rbdc_mm.report.runs import COCO_NUMBERS, Runs
 from rbdc_mm.report.runs_frames import WHOLE, along_runs, family_frame
 from rbdc_mm.report.table import Table
@@ -361,3 +362,20 @@ def test_no_runs_no_tables():
     nothing = MadeRuns().runs()
     assert report_tables(Runs(rows, nothing.curves, nothing.stages, nothing.unfinished),
                          arms_of(rows)) == []  # fmt: skip
+
+
+def test_repeated_work_has_a_column_where_there_is_any():
+    """Beside the totals, which stay those of the result; older files do not know it."""
+    made = MadeRuns()
+    made.add("one", {"top1": 70.0}, own=100.0, spent_pflops=112.5)
+    made.add("two", {"top1": 71.0}, own=100.0, method="rbdc", config="rbdc.py", config_hash="1")
+    runs = made.runs()
+    frame = classification_frame(runs.rows, arms_of(runs.rows))
+    table = classification_table(frame)
+    (head,) = (head for head in table.head if head.startswith("spent"))
+    assert head == "spent, with repeated work (PFLOPs)"
+    cells = {row[table.head.index("method")]: row[table.head.index(head)] for row in table.rows}
+    assert cells == {"scratch": "112.5", "RBDC": "–"}
+    assert "100" in table.rows[0][table.head.index("(c) + source models (PFLOPs)")]
+    frame["spent_pflops"] = frame["total_pflops"]
+    assert not [head for head in classification_table(frame).head if head.startswith("spent")]

@@ -82,7 +82,7 @@ def init_distributed(cfg: Config) -> None:
         join(cfg.launcher, cfg.get("env_cfg", {}).get("dist_cfg"))
 
 
-def _run(cfg: Config, holding: Holding | None) -> Runner:
+def _run(cfg: Config, holding: Holding | None = None) -> Runner:
     """The stock Runner; on CPUs its DDP wrapper must be told to use no CUDA device."""
     if cfg.launcher != "none" and not torch.cuda.is_available():
         cfg.model_wrapper_cfg = dict(type="MMDistributedDataParallel", device_ids=None)

@@ -15,7 +15,8 @@ TARGET_ROLES = ("run", "target")  # leaves and nodes are means to an end
 # total forgive what rounding to ten in a file may differ by.
 SAME = ["kind", "dataset", "num_classes", "architecture", "params_m", "gmacs_per_sample", "method",
         "operator", "config", "config_hash", "role", "epochs", "total_key"]  # fmt: skip
-_COSTS = ["own_pflops", "with_teachers_pflops", "pretraining_pflops", "total_pflops", "wall_s"]
+_COSTS = ["own_pflops", "with_teachers_pflops", "pretraining_pflops", "total_pflops",
+          "spent_pflops", "wall_s"]  # fmt: skip
 
 
 def arm_keys(rows: pd.DataFrame) -> pd.DataFrame:

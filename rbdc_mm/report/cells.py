@@ -106,6 +106,15 @@ def totals(frame: pd.DataFrame, factor: float) -> list[str]:
     return [bounded(factor * x, bound, "≥", digits) for x, bound in costs]
 
 
+def spent(frame: pd.DataFrame, unit: str, factor: float) -> dict[str, list[str]]:
+    """The column of FLOPs that were spent with what was trained again; none where nothing was."""
+    if not (frame["spent_pflops"] > frame["total_pflops"] * (1 + 1e-9)).any():
+        return {}
+    return {
+        f"spent, with repeated work ({unit})": [digits(factor * x) for x in frame["spent_pflops"]]
+    }
+
+
 def hours(frame: pd.DataFrame, what: str = "(c)") -> dict[str, list[str]]:
     """The column of hours of all that is charged; none where none are known."""
     if frame["total_hours"].isna().all():

@@ -193,6 +193,7 @@ def _row(path: Path, record: RunRecord, ledger: Ledger) -> dict[str, Any]:
         "with_teachers_pflops": ledger.with_teachers / 1e15,
         "total_pflops": ledger.total / 1e15,
         "total_is_lower_bound": ledger.is_lower_bound,
+        "spent_pflops": ledger.spent / 1e15,
         "eval_pflops": ledger.own.eval_flops / 1e15,
         "convention": ledger.convention,
         "peak_memory_gib": None if memory is None else memory / 2**30,

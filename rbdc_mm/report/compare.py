@@ -27,6 +27,7 @@ _COSTS = {
     "with_teachers_pflops": "(b) + teachers, operator",
     "pretraining_pflops": "pretraining, part of (c)",
     "total_pflops": "(c) + source models",
+    "spent_pflops": "spent, with repeated work",
     "eval_pflops": "evaluation, in none of these",
 }
 _BOUNDED = ("pretraining_pflops", "total_pflops")
@@ -38,7 +39,7 @@ _RESOURCES = {
     "peak_memory_gib": "peak memory (GiB)",
     "energy_kwh": "energy (kWh)",
 }
-_WHERE_KNOWN = ("pretraining_pflops", "core_hours", "total_hours")
+_WHERE_KNOWN = ("pretraining_pflops", "spent_pflops", "core_hours", "total_hours")
 _UNKNOWN = "of some source model nobody knows the cost"
 
 

@@ -17,6 +17,7 @@ from rbdc_mm.report.cells import (
     made_table,
     number,
     over_note,
+    spent,
     spreads,
     totals,
     who,
@@ -54,7 +55,7 @@ def downstream_table(frame: pd.DataFrame, baseline: str = SCRATCH) -> Table:
         f"finetuning ({unit})": [digits(factor * x) for x in frame["finetuning_pflops"]],
         f"total ({unit})": totals(frame, factor),
     }
-    columns |= hours(frame, "both")
+    columns |= spent(frame, unit, factor) | hours(frame, "both")
     for method in methods:
         for metric in GAINED:
             name = f"gain_over_{method}_{metric}"

@@ -35,7 +35,7 @@ APS = ("bbox_mAP", "bbox_mAP_50", "segm_mAP", "segm_mAP_50")
 GAINED = ("bbox_mAP", "segm_mAP")
 WHO = ["dataset", "architecture", "params_m", "gmacs_per_sample", "num_classes", "method",
        "operator", "config", "config_hash", "role", "epochs", "n", "seeds"]  # fmt: skip
-_WHOLE_COSTS = ["total_pflops", "total_is_lower_bound", "total_hours", "hours_on"]
+_WHOLE_COSTS = ["total_pflops", "total_is_lower_bound", "spent_pflops", "total_hours", "hours_on"]
 
 
 def classification_frame(

@@ -5,14 +5,14 @@ from __future__ import annotations
 import pandas as pd
 
 from rbdc_mm.report.arms import targets_of
-from rbdc_mm.report.cells import FLOPS, HOURS, counts, epochs, hours, made_table, totals, who
+from rbdc_mm.report.cells import FLOPS, HOURS, counts, epochs, hours, made_table, spent, totals, who
 from rbdc_mm.report.runs import OTHER, PREFIX
 from rbdc_mm.report.table import Table
 from rbdc_mm.report.words import digits, flops_unit
 
 _WHO = ["dataset", "architecture", "params_m", "method", "config", "epochs", "n",
-        "seeds", "own_pflops", "total_pflops", "total_is_lower_bound", "total_hours",
-        "hours_on"]  # fmt: skip
+        "seeds", "own_pflops", "total_pflops", "total_is_lower_bound", "spent_pflops",
+        "total_hours", "hours_on"]  # fmt: skip
 
 
 def other_frame(arms: pd.DataFrame) -> pd.DataFrame:
@@ -39,7 +39,7 @@ def other_table(frame: pd.DataFrame) -> Table:
             for mean, std in zip(frame[f"{name}_mean"], stds, strict=True)
         ]
     columns[f"total ({unit})"] = totals(frame, factor)
-    columns |= hours(frame) | {"n": counts(frame["n"])}
+    columns |= spent(frame, unit, factor) | hours(frame) | {"n": counts(frame["n"])}
     note = (
         "Mean ± standard deviation over n runs, each at its last evaluation, in its evaluator's "
         f"units; not ranked, since whether more is better is not known. {FLOPS}"

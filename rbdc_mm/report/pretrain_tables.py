@@ -17,6 +17,7 @@ from rbdc_mm.report.cells import (
     made_table,
     number,
     over_note,
+    spent,
     spreads,
     totals,
     who,
@@ -72,6 +73,7 @@ def classification_table(frame: pd.DataFrame, baseline: str = SCRATCH) -> Table:
                 frame["percent_of_longest_baseline"], frame["total_is_lower_bound"], strict=True
             )
         ],
+        **spent(frame, unit, factor),
         **hours(frame),
         "n": counts(frame["n"]),
     }

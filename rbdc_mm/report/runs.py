@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -38,10 +39,11 @@ _WHAT = ["run", "kind", "method", "operator", "architecture", "config", "config_
          "num_classes", "seed", "stage", "role", "params_m", "gmacs_per_sample", "epochs",
          "num_iters"]  # fmt: skip
 _COSTS = ["own_pflops", "with_teachers_pflops", "pretraining_pflops", "total_pflops",
-          "total_is_lower_bound", "eval_pflops", "convention", "wall_s", "gpu_hours",
-          "core_hours", "total_hours", "hours_on", "peak_memory_gib", "peak_memory_of",
+          "total_is_lower_bound", "spent_pflops", "eval_pflops", "convention", "wall_s",
+          "gpu_hours", "core_hours", "total_hours", "hours_on", "peak_memory_gib", "peak_memory_of",
           "energy_kwh"]  # fmt: skip
 _WHERE = ["device", "versions", "commit", "dirty", "path", "run_id", "parents", "left_out"]
+LATER = ("spent_pflops",)  # what older files lack
 COLUMNS = [*_WHAT, *METRICS, *(f"best_{m}" for m in METRICS), "best_epoch", *_COSTS, *_WHERE]
 CURVE_COLUMNS = ["run_id", "step", "unit", "metric", "value", "total_pflops"]
 STAGE_COLUMNS = ["run_id", "entry", "name", "entry_kind", "train_pflops", "teacher_pflops",
@@ -102,6 +104,7 @@ def read_written(path: Path) -> Runs:
             }, dtype=dict.fromkeys(TEXTS, str))  # fmt: skip
         except (OSError, ValueError) as error:  # pandas' parser errors are ValueErrors
             raise ValueError(f"{file} cannot be read: {error}") from error
+        frame = frame.assign(**{c: math.nan for c in LATER if c in columns and c not in frame})
         if missing := [column for column in columns if column not in frame]:
             raise ValueError(
                 f"{file} lacks the columns {', '.join(missing)}: wanted a file that this version's "

@@ -39,6 +39,7 @@ function costFacts(row) {
     [isDetection ? "finetuning, with teachers (b)" : "with teachers, search (b)", withUnit(flops(row.with_teachers_pflops), data.unit)],
     ["pretraining", withUnit(flops(row.pretraining_pflops), data.unit)],
     ["total, all sources (c)", `${flopsWords(row.total_pflops, row.total_is_lower_bound)} ${data.unit}`],
+    ["spent, with repeated work", row.spent_pflops > row.total_pflops * (1 + 1e-9) ? withUnit(flops(row.spent_pflops), data.unit) : null],
     ["evaluation, in no total", withUnit(flops(row.eval_pflops), data.unit)],
     ["wall time", known(row.wall_s) ? duration(row.wall_s) : null],
     ["GPU-hours", known(row.gpu_hours) ? digits(row.gpu_hours) : null],
