@@ -146,7 +146,8 @@ def hold(work_dir: Path, *, going_on: bool) -> Holding:
             )
         return Holding(work_dir, before if going_on else None)
     finally:
-        guard.rmdir()
+        with suppress(FileNotFoundError):  # removed by another, if this process slept meanwhile
+            guard.rmdir()
 
 
 class Holding:

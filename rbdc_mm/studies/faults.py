@@ -23,6 +23,7 @@ import subprocess
 import sys
 import time
 import zipfile
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
@@ -57,12 +58,14 @@ class Fault:
     """One kind of fault.
 
     Attributes:
+        tree: what is disturbed.
         name, place: as in the table.
         disturb: runs a tree in a folder and disturbs it at a moment that is drawn.
         told: a regular expression that a line of what is printed must match; None for what is
             survived without a word.
     """
 
+    tree: Tree
     name: str
     place: str
     disturb: Callable[[random.Random, Path], None]
@@ -173,7 +176,7 @@ def soak(
     """Injects every kind of fault so many times; what was done before is not done again.
 
     Args:
-        tree: what is disturbed.
+        tree: keeps what came out, of kinds of former calls too.
         kinds: of ``faults``.
         times: of each.
         seed: of what is drawn; another one disturbs other moments.
@@ -185,29 +188,38 @@ def soak(
     done_file = tree.root / f"outcomes_{seed}.jsonl"
     lines = done_file.read_text().splitlines() if done_file.is_file() else []
     outcomes = [Outcome(**json.loads(line)) for line in lines]
-    begun, first, wanted = time.monotonic(), len(outcomes), times * len(kinds)
-    for number in range(first, wanted):
-        kind = kinds[number % len(kinds)]
-        work_dir = tree.root / f"{number:04d}"
-        log = Path(f"{work_dir}.log")
-        shutil.rmtree(work_dir, ignore_errors=True)
-        log.unlink(missing_ok=True)
-        kind.disturb(random.Random(f"{seed} {number}"), work_dir)
-        recovered, attempts = tree.finish(work_dir)
-        told = _line(log.read_text(errors="replace"), kind.told) if kind.told else ""
-        if told is None:
-            raise RuntimeError(f"{kind.name}, {kind.place}: nothing like {kind.told!r} in {log}")
-        equal = recovered and tree.equals_whole(work_dir)
-        outcomes.append(Outcome(kind.name, kind.place, recovered, equal, attempts, told))
+    done = Counter((one.fault, one.place) for one in outcomes)
+    todo = [(n, kind) for n in range(times) for kind in kinds if n >= done[kind.name, kind.place]]
+    begun = time.monotonic()
+    for number, (n, kind) in enumerate(todo, 1):
+        outcomes.append(_once(kind, random.Random(f"{seed} {kind.name} {kind.place} {n}")))
         with done_file.open("a") as file:
             file.write(json.dumps(asdict(outcomes[-1])) + "\n")
-        left = (time.monotonic() - begun) / (number + 1 - first) * (wanted - number - 1)
-        how = "equal" if equal else "NOT EQUAL" if recovered else "LOST"
-        say(f"[{number + 1}/{wanted}] {kind.name}, {kind.place}: {how}, {left / 60:.0f} min left")
-        if equal:
-            shutil.rmtree(work_dir)
-            log.unlink()
+        left = (time.monotonic() - begun) / number * (len(todo) - number)
+        one = outcomes[-1]
+        how = "equal" if one.bit_equal else "NOT EQUAL" if one.recovered else "LOST"
+        where = f"{kind.name}, {kind.place}"
+        say(f"[{number}/{len(todo)}] {where}: {how}, about {left / 60:.0f} min left")
     return outcomes
+
+
+def _once(kind: Fault, draw: random.Random) -> Outcome:
+    """Its files are kept where anything is lost."""
+    tree = kind.tree
+    work_dir = tree.root / f"{kind.name}_{kind.place}_{draw.getrandbits(32):08x}".replace(" ", "_")
+    log = Path(f"{work_dir}.log")
+    shutil.rmtree(work_dir, ignore_errors=True)
+    log.unlink(missing_ok=True)
+    kind.disturb(draw, work_dir)
+    recovered, attempts = tree.finish(work_dir)
+    told = _line(log.read_text(errors="replace"), kind.told) if kind.told else ""
+    if told is None:
+        raise RuntimeError(f"{kind.name}, {kind.place}: nothing like {kind.told!r} in {log}")
+    equal = recovered and tree.equals_whole(work_dir)
+    if equal:
+        shutil.rmtree(work_dir)
+        log.unlink()
+    return Outcome(kind.name, kind.place, recovered, equal, attempts, told)
 
 
 def table(outcomes: Sequence[Outcome], seed: int) -> str:
@@ -244,7 +256,7 @@ def _signals(tree: Tree) -> Iterator[Fault]:
                 call = draw.randint(1, tree.num_calls[place])
                 _expect(tree.start(work_dir, _at(place, call, kill)), codes, work_dir)
 
-            yield Fault(number.name, place, at_place)
+            yield Fault(tree, number.name, place, at_place)
 
         def at_any_time(draw, work_dir, number=number) -> None:
             pid = tree.begin(work_dir)
@@ -252,7 +264,7 @@ def _signals(tree: Tree) -> Iterator[Fault]:
             os.kill(pid, number)
             _expect(tree.wait(pid), {0, AGAIN, -number}, work_dir)  # -number: it had not begun
 
-        yield Fault(number.name, "at any time", at_any_time)
+        yield Fault(tree, number.name, "at any time", at_any_time)
 
 
 def _damage(tree: Tree) -> Iterator[Fault]:
@@ -287,16 +299,18 @@ def _damage(tree: Tree) -> Iterator[Fault]:
             shutil.rmtree(folder)
 
     passed = r"passing over a broken checkpoint: .*\.pth"
-    yield Fault("truncated file", "a checkpoint, after SIGKILL", truncated, passed)
-    yield Fault("flipped bit", "in a checkpoint, after SIGKILL", flipped, passed)
-    yield Fault("flipped bit", "in a parent's final.pth", flipped_parent, r"final\.pth is damaged")
-    yield Fault("vanished parent", "its final.pth, or its folder", vanished_parent)
+    yield Fault(tree, "truncated file", "a checkpoint, after SIGKILL", truncated, passed)
+    yield Fault(tree, "flipped bit", "in a checkpoint, after SIGKILL", flipped, passed)
+    yield Fault(
+        tree, "flipped bit", "in a parent's final.pth", flipped_parent, r"final\.pth is damaged"
+    )
+    yield Fault(tree, "vanished parent", "its final.pth, or its folder", vanished_parent)
 
 
 def _others(tree: Tree) -> Iterator[Fault]:
     def two_starts(draw: random.Random, work_dir: Path) -> None:
         first = tree.begin(work_dir)
-        while not list(work_dir.glob("*/lease.json")):
+        while not list(work_dir.glob("*/run.json")):
             time.sleep(0.01)
         os.kill(first, signal.SIGSTOP)  # so that it cannot end before the second looks
         code = tree.start(work_dir)
@@ -314,8 +328,10 @@ def _others(tree: Tree) -> Iterator[Fault]:
 
         _expect(tree.start(work_dir, _at("in training", call, jumps)), {0}, work_dir)
 
-    yield Fault("two starts", "of one stage", two_starts, "error: .*is being trained by process")
-    yield Fault("clock that jumps", "by a minute to three years, in training", clock)
+    yield Fault(
+        tree, "two starts", "of one stage", two_starts, "error: .*is being trained by process"
+    )
+    yield Fault(tree, "clock that jumps", "by a minute to three years, in training", clock)
 
 
 def _disks(tree: Tree) -> Iterator[Fault]:
@@ -341,8 +357,10 @@ def _disks(tree: Tree) -> Iterator[Fault]:
             _expect(code, {1}, work_dir)
 
     full_words = "No space left on device|writing file failed|unexpected pos"
-    yield Fault("full disk", "in training or a write", full, full_words)
-    yield Fault("read-only folder", "at a start, after SIGKILL", read_only, "error: .*Read-only")
+    yield Fault(tree, "full disk", "in training or a write", full, full_words)
+    yield Fault(
+        tree, "read-only folder", "at a start, after SIGKILL", read_only, "error: .*Read-only"
+    )
 
 
 # Arming: in the process that is disturbed, before it begins
