@@ -12,13 +12,13 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from graphlib import TopologicalSorter
 from pathlib import Path
 
-from rbdc_mm.stopping import AGAIN, deferred, requested, stoppable
+from rbdc_mm.stopping import AGAIN, check, defer, requested, stoppable
 
 _LOOK_S = 0.2
 _TRIES = 3  # that save nothing new, after which what wants to be run again has failed
@@ -99,11 +99,15 @@ def run_commands(
         ValueError: commands that need each other in a circle.
         Stopped: on SIGTERM, SIGUSR1, SIGUSR2, Ctrl-C or a closed terminal, after the running ones
             were asked to stop by SIGTERM and have ended.
-        KeyboardInterrupt: on a second Ctrl-C; the process groups of the running ones are killed.
+        KeyboardInterrupt: on a second Ctrl-C; the running ones are killed, with all that they had
+            started.
     """
     run = _Run(commands, slots, started, ended)
-    with stoppable(), _hanging_up_stops(), deferred():
-        return run.go()
+    with stoppable(), _hanging_up_stops():
+        defer(True)
+        outcome = run.go()
+        check()
+    return outcome
 
 
 def cpu_slots(num: int, cores: int = 1) -> list[dict[str, str]]:
@@ -127,6 +131,20 @@ def words_of(code: int) -> str:
 def tail(log: Path, num_lines: int = 15) -> str:
     """How a log ends."""
     return "\n".join(log.read_text(errors="replace").splitlines()[-num_lines:])
+
+
+def kill_with_children(pid: int) -> None:
+    """Kills a process and all that it has started, ranks that have sessions of their own too."""
+    parents = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(FileNotFoundError, ProcessLookupError):  # ended meanwhile
+            parents[int(path.parent.name)] = int(path.read_text().rpartition(")")[2].split()[1])
+    found = [pid]
+    for one in found:  # which grows
+        found += [child for child, parent in parents.items() if parent == one]
+    for one in found:
+        with suppress(ProcessLookupError):
+            os.kill(one, signal.SIGKILL)
 
 
 class _Run:
@@ -247,7 +265,7 @@ class _Run:
     def _kill(self) -> None:
         for process, _ in self.running.values():
             if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
+                kill_with_children(process.pid)
         for process, _ in self.running.values():
             process.wait()
 
