@@ -70,7 +70,7 @@ def run_here(request: Request, prepared: Prepared, slots: list[Mapping[str, str]
     """
     work_dir, todo = prepared.work_dir, prepared.todo
     check_nobody_works(work_dir)
-    jobs = {one.name: Job(log=str(work_dir / LOGS / f"{one.name}.log")) for one in todo}
+    jobs = {one.name: Job(log=f"{LOGS}/{one.name}.log") for one in todo}
     book = Launch(
         config=request.config,
         options=request.options(work_dir),
@@ -91,7 +91,7 @@ def run_here(request: Request, prepared: Prepared, slots: list[Mapping[str, str]
         Command(
             name=one.name,
             words=train_words(request.config, book.options, one.name, request.processes),
-            log=Path(jobs[one.name].log),
+            log=work_dir / jobs[one.name].log,
             needs=one.needs,
             env=environment(),
             weight=one.flops,

@@ -50,7 +50,7 @@ class Job:
     """One stage's process or SLURM job.
 
     Attributes:
-        log: file of its output.
+        log: file of its output, below the work dir.
         slurm: number of its SLURM job, None for a process.
         process: that it runs or ran as, None before it is started, and on SLURM.
         code: its exit code, None as long as there is none.

@@ -11,7 +11,9 @@ import shlex
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
+from contextlib import redirect_stderr
 from dataclasses import dataclass, field, replace
+from io import StringIO
 from pathlib import Path
 
 import submitit
@@ -145,7 +147,7 @@ def submit(request: Request, prepared: Prepared, options: Options) -> tuple[Laun
             parents = [ids[name] for name in stage.needs if name in ids]
             ids[stage.name] = _submit_one(launch, stage, request.processes, common, parents)
             new.append(stage.name)
-            log = str(work_dir / LOGS / f"{ids[stage.name]}_0_log.out")
+            log = f"{LOGS}/{ids[stage.name]}_0_log.out"  # as submitit calls it
             jobs[stage.name] = Job(log=log, slurm=ids[stage.name])
         launch = replace(launch, jobs=jobs)
         launch.write(work_dir)
@@ -254,7 +256,8 @@ def _submit_one(
     words += ("--launcher", "slurm") if processes > 1 else ()
     job = StageJob(words, work_dir / stage.name, requeue="requeue" in common)
     try:
-        return executor.submit(job).job_id
+        with redirect_stderr(StringIO()):  # which the error says again
+            return executor.submit(job).job_id
     except (FailedJobError, FailedSubmissionError) as error:
         said = [line for line in str(error).splitlines() if line.startswith("sbatch: error")]
         told = "; ".join(line.removeprefix("sbatch: error: ") for line in said) or str(error)

@@ -49,7 +49,7 @@ class StageState:
     images_per_s: float | None = None
     flops: int = 0
     seconds: float = 0.0
-    log: str | None = None
+    log: Path | None = None
 
     @property
     def is_done(self) -> bool:
@@ -105,7 +105,9 @@ def status_of(work_dir: Path) -> Status:
     found: dict[str, StageState] = {}
     for stage in launch.stages:
         job = launch.jobs.get(stage.name)
-        one = _with_record(StageState(stage, "", log=job and job.log), work_dir / stage.name)
+        one = _with_record(
+            StageState(stage, "", log=job and work_dir / job.log), work_dir / stage.name
+        )
         found[stage.name] = _with_state(one, launch, job, work_dir / stage.name, queue, found)
     return Status(launch, work_dir, found, _left_s(launch, found))
 

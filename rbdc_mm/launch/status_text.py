@@ -33,13 +33,11 @@ def status_text(status: Status, *, colours: bool = False) -> str:
         lines.append(_line(row, widths, colour))
     lines += ["", *_totals(status)]
     logs = {name: one.log for name, one in status.stages.items() if one.log and not one.is_done}
-    lines += [f"log of {name}: {log}" for name, log in logs.items() if Path(log).is_file()]
+    lines += [f"log of {name}: {log}" for name, log in logs.items() if log.is_file()]
     for name, one in status.stages.items():
-        if one.state == "failed" and one.log and Path(one.log).is_file():
+        if one.state == "failed" and one.log and one.log.is_file():
             lines += ["", f"{name} failed, by the last line of its log:"]
-            lines += wrap(
-                tail(Path(one.log), 1), _WIDTH, initial_indent="  ", subsequent_indent="  "
-            )
+            lines += wrap(tail(one.log, 1), _WIDTH, initial_indent="  ", subsequent_indent="  ")
     return "\n".join(lines)
 
 
