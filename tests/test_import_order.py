@@ -21,7 +21,6 @@ ROOMS = (
     "stopping",
     "lease",
     "records",
-    "stopping",
     "arch",
     "growth",
     "cost",

@@ -5,11 +5,9 @@ from __future__ import annotations
 from contextlib import suppress
 from pathlib import Path
 
-from rbdc_mm.checkpoint.resumable import POINTER
+from rbdc_mm.checkpoint.resumable import POINTER, STOPPED
 from rbdc_mm.protocol import lease
 from rbdc_mm.records import FINAL
-
-STOPPED = "stopped.pth"
 
 
 def saved_in(folder: Path) -> list[tuple[str, int]]:
