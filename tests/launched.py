@@ -2,31 +2,54 @@
 
 from __future__ import annotations
 
+import os
+import time
 from pathlib import Path
 
 import torch
+from mmengine import Config
+from mmengine.hooks import Hook
 
+from rbdc_mm import stopping
 from rbdc_mm.protocol import run_protocol
+from rbdc_mm.registry import HOOKS
 from tiny_runs import tiny_protocol, totals
 
 STAGES = ("leaf-0", "leaf-1", "target")
+GATE = "TEST_GATE"  # environment: a file
+
+
+@HOOKS.register_module(force=True)
+class GateHook(Hook):
+    """Leaf-0 stands still within its third epoch while a file is there, unless asked to stop."""
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None) -> None:
+        """Waits."""
+        gate = Path(os.environ.get(GATE, "/nowhere"))
+        if runner.epoch == 2 and batch_idx == 1 and Path(runner.work_dir).name == "leaf-0":
+            while gate.exists() and not stopping.requested():
+                time.sleep(0.05)
+
+
+def tree(digits: Path, work_dir: Path) -> Config:
+    """Two leaves and their target, 3 epochs each, of 3 iterations."""
+    cfg = tiny_protocol(digits, work_dir)
+    cfg.custom_hooks = [dict(type="rbdc_mm.GateHook")]
+    cfg.custom_imports = dict(imports=["rbdc_mm", "launched"])
+    return cfg
 
 
 def write_config(digits: Path, folder: Path) -> Path:
-    """Two leaves of 40 epochs, 3 iterations each, and a target of 3; long enough to step in."""
-    cfg = tiny_protocol(digits, folder / "run", policy=dict(type="epochs", epochs=(40, 3)))
-    cfg.train_cfg.val_interval = 20
+    """The tree's config file."""
     path = folder / "tree.py"
-    cfg.dump(path)
+    tree(digits, folder / "unused").dump(path)
     return path
 
 
-def run_in_sequence(digits: Path, folder: Path) -> Path:
-    """The same tree by one process, undisturbed; its folder."""
-    cfg = tiny_protocol(digits, folder, policy=dict(type="epochs", epochs=(40, 3)))
-    cfg.train_cfg.val_interval = 20
-    run_protocol(cfg)
-    return folder
+def run_in_sequence(digits: Path, work_dir: Path) -> Path:
+    """The tree by one process, undisturbed; its folder."""
+    run_protocol(tree(digits, work_dir))
+    return work_dir
 
 
 def assert_same(root: Path, other: Path) -> None:
@@ -39,3 +62,11 @@ def assert_same(root: Path, other: Path) -> None:
         )
         assert one.keys() == two.keys()
         assert all(torch.equal(one[key], two[key]) for key in one), stage
+
+
+def wait_for(condition, what: str, seconds: float = 90) -> None:
+    """Looks until it holds."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"{what} did not come"
+        time.sleep(0.1)

@@ -27,14 +27,14 @@ PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "scontrol")
 STARTED = "started.json"
 NODES, CPUS = 2, 2
 GPUS = ("/dev/null", "/dev/zero")  # whatever there is of devices
-# No cgroups, no accounting; a requeued job waits for as long as its credential lasts.
+# No cgroups, no accounting. A requeued job waits for as long as credentials last, 5 s at least.
 CONFIG = """\
 ClusterName=loopback
 SlurmctldHost={host}(127.0.0.1)
 SlurmctldPort={controller}
 CommunicationParameters=NoInAddrAny,NoCtldInAddrAny
 AuthType=auth/munge
-AuthInfo=socket={folder}/munge/socket,cred_expire=3
+AuthInfo=socket={folder}/munge/socket,cred_expire=5
 CredType=cred/munge
 SlurmUser=root
 SlurmdUser=root
@@ -84,8 +84,6 @@ def up(folder: Path) -> Path:
         raise RuntimeError(f"{folder} has one already: down {folder} first")
     for name in ("munge", "state", "log", *(f"spool-n{n}" for n in range(NODES))):
         (folder / name).mkdir(parents=True, exist_ok=True)
-    for path in (folder, folder / "munge"):
-        path.chmod(0o755)  # munged looks
     key = folder / "munge" / "key"
     key.write_bytes(secrets.token_bytes(1024))
     key.chmod(0o600)
@@ -106,7 +104,9 @@ def up(folder: Path) -> Path:
             f"--{n}={munge / n.removesuffix('-file')}"
             for n in ("key-file", "pid-file", "log-file", "seed-file")
         ]
-        _start(folder, "munged", ["--foreground", f"--socket={munge / 'socket'}", *files])
+        _start(
+            folder, "munged", ["--foreground", "--force", f"--socket={munge / 'socket'}", *files]
+        )
         _wait_for("munged", (munge / "socket").exists, folder)
         _start(folder, "slurmctld", ["-D", "-c", "-f", str(config)])
         _wait_for("slurmctld", lambda: "is UP" in asked(config, "scontrol", "ping"), folder)
@@ -131,8 +131,9 @@ def down(folder: Path) -> None:
     while asked(config, "squeue", "-h", "-t", "R,CG") and time.monotonic() < deadline:
         time.sleep(0.2)
     for name, pid, born in reversed(json.loads(record.read_text())):
-        if _born(pid) == born:
-            os.kill(pid, signal.SIGTERM)
+        if born is None or _born(pid) != born:
+            continue
+        os.kill(pid, signal.SIGTERM)
         deadline = time.monotonic() + 15
         while _born(pid) == born and time.monotonic() < deadline:
             time.sleep(0.1)

@@ -7,6 +7,7 @@ commands to save and end; a second one kills them.
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import threading
@@ -145,6 +146,14 @@ def kill_with_children(pid: int) -> None:
     for one in found:
         with suppress(ProcessLookupError):
             os.kill(one, signal.SIGKILL)
+
+
+def cause(log: Path) -> str:
+    """The last line of a log that says what went wrong, else its last line."""
+    lines = log.read_text(errors="replace").splitlines()
+    told = [line for line in lines if line.startswith("error: ")]
+    raised = [line for line in lines if re.match(r"[\w.]+(Error|Exception|Interrupt)\b", line)]
+    return (told or raised or lines or ["an empty log"])[-1]
 
 
 class _Run:

@@ -40,18 +40,14 @@ class StageJob:
         """Trains.
 
         Raises:
-            RuntimeError: the training ended with an error, or was stopped and is not requeued.
+            SystemExit: the training ended with an error, or was stopped and is not requeued.
         """
         before = saved_in(self.folder)
         code = _run(self.words)
         if code == 0:
             return
-        if code != AGAIN:
-            raise RuntimeError(f"the stage ended with exit code {code}: its error stands above")
-        if not self.requeue:
-            raise RuntimeError(
-                f"stopped, all is saved (exit code {AGAIN}); the same launch goes on from there"
-            )
+        if code != AGAIN or not self.requeue:
+            sys.exit(code)
         if int(os.environ["SLURM_PROCID"]) == 0:
             self._requeue(before)
         time.sleep(600)  # SLURM ends the step, with all its tasks
@@ -68,10 +64,11 @@ class StageJob:
         in_vain = 0 if saved_in(self.folder) != before else earlier + 1
         note.write_text("." * in_vain)
         if in_vain >= _TRIES:
-            raise RuntimeError(
-                f"stopped {in_vain} times in a row before anything new was saved: not requeued. "
-                "Give the stages more time (--time)"
+            print(
+                f"error: stopped {in_vain} times in a row before anything new was saved: not run "
+                "again by itself. Give the stages more time (--time)"
             )
+            sys.exit(1)
         print(f"saved; requeueing job {job}", flush=True)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)  # by which SLURM ends it
         subprocess.run(["scontrol", "requeue", job], check=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 from textwrap import wrap
 
 from rbdc_mm.cost import format_flops
-from rbdc_mm.launch.local import tail
+from rbdc_mm.launch.local import cause
 from rbdc_mm.launch.record import Launch
 from rbdc_mm.launch.status import STUCK, StageState, Status, status_of
 from rbdc_mm.report.words import digits
@@ -34,11 +34,11 @@ def status_text(status: Status, *, colours: bool = False) -> str:
     lines += ["", *_totals(status)]
     logs = {name: one.log for name, one in status.stages.items() if one.log and not one.is_done}
     lines += [f"log of {name}: {log}" for name, log in logs.items() if log.is_file()]
+    lines.append("")
     for name, one in status.stages.items():
         if one.state == "failed" and one.log and one.log.is_file():
-            lines += ["", f"{name} failed, by the last line of its log:"]
-            lines += wrap(tail(one.log, 1), _WIDTH, initial_indent="  ", subsequent_indent="  ")
-    return "\n".join(lines)
+            lines += wrap(f"{name}: {cause(one.log)}", _WIDTH, subsequent_indent="  ")
+    return "\n".join(lines).rstrip()
 
 
 def watch_status(
