@@ -90,6 +90,8 @@ def launch(args: argparse.Namespace) -> int:
         kill_on_invalid_dep=not args.no_kill_on_invalid_dep,
         more={name.lstrip("-"): value if equals else True for name, equals, value in pairs},
     )
+    if args.max_parallel is not None and args.max_parallel < 1:
+        raise ValueError(f"--max-parallel {args.max_parallel}: wanted 1 or more")
     prepared = look_at(request.read())
     if args.print:
         print(script(request, prepared, options))

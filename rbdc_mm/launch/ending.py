@@ -8,9 +8,9 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+from rbdc_mm import lease
 from rbdc_mm.launch import slurm
 from rbdc_mm.launch.record import Launch, Process
-from rbdc_mm.protocol import lease
 
 
 def cancel(work_dir: Path) -> list[str]:

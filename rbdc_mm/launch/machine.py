@@ -33,6 +33,9 @@ def slots_for(
         gpus: whether each of them has a GPU; None if there are any.
         max_parallel: stages at a time at most.
 
+    Returns:
+        Environments; with OMP_NUM_THREADS set, nothing is said of threads.
+
     Raises:
         ValueError: more processes than GPUs (or cores).
     """
@@ -49,9 +52,15 @@ def slots_for(
     widest = max(levels.values(), default=1)
     most = min(there // processes, widest, max_parallel or widest)
     if gpus:
-        return gpu_slots(found, processes, num_cores)[:most]
-    slots = cpu_slots(most, max(1, num_cores // (most * processes)))
-    return [{"CUDA_VISIBLE_DEVICES": "", **slot} for slot in slots]
+        slots = gpu_slots(found, processes, num_cores)[:most]
+    else:
+        slots = cpu_slots(most, max(1, num_cores // (most * processes)))
+        slots = [{"CUDA_VISIBLE_DEVICES": "", **slot} for slot in slots]
+    if "OMP_NUM_THREADS" in os.environ:  # the user's number: the last bits of results hang on it
+        slots = [
+            {n: v for n, v in slot.items() if not n.endswith("_NUM_THREADS")} for slot in slots
+        ]
+    return slots
 
 
 def visible_gpus() -> list[str]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from contextlib import suppress
 from pathlib import Path
 
+from rbdc_mm import lease
 from rbdc_mm.checkpoint.resumable import POINTER, STOPPED
-from rbdc_mm.protocol import lease
 from rbdc_mm.records import FINAL
 
 
@@ -23,7 +23,4 @@ def saved_in(folder: Path) -> list[tuple[str, int]]:
 def holder_of(folder: Path) -> str | None:
     """Who trains in that folder, in words; None if nobody does."""
     held = lease.read(folder)
-    if held is None or not held.is_alive():
-        return None
-    job = f", SLURM job {held.job}" if held.job else ""
-    return f"process {held.pid} on {held.host}{job} trains it"
+    return f"{held} trains it" if held and held.is_alive() else None

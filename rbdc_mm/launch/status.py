@@ -13,7 +13,7 @@ from rbdc_mm.launch.local import words_of
 from rbdc_mm.launch.progress import saved_in
 from rbdc_mm.launch.record import Job, Launch, PlannedStage
 from rbdc_mm.launch.stages import is_done
-from rbdc_mm.protocol import lease
+from rbdc_mm.lease import Lease, read
 from rbdc_mm.records import RECORD, RunRecord
 from rbdc_mm.stopping import AGAIN
 
@@ -36,7 +36,7 @@ class StageState:
         share: of its training that is done, 0 to 1.
         progress: the same in words, such as ``'120 of 400 it'``.
         images_per_s: of its training now, or of the whole of it; None where not known.
-        flops: that it has cost so far.
+        flops: that it has cost so far, with work that was lost and done again.
         seconds: that it has taken so far, as far as its record has them.
         log: the newest job's.
     """
@@ -109,7 +109,7 @@ def status_of(work_dir: Path) -> Status:
             StageState(stage, "", log=job and work_dir / job.log), work_dir / stage.name
         )
         found[stage.name] = _with_state(one, launch, job, work_dir / stage.name, queue, found)
-    return Status(launch, work_dir, found, _left_s(launch, found))
+    return Status(launch, work_dir, found, left_s(launch, found))
 
 
 def _with_record(one: StageState, folder: Path) -> StageState:
@@ -125,7 +125,7 @@ def _with_record(one: StageState, folder: Path) -> StageState:
         share=share,
         progress=f"{record.progress} of {record.planned} {unit}",
         images_per_s=own.num_samples_seen / record.wall_s if record.finished else None,
-        flops=own.all_flops,
+        flops=own.spent_flops,
         seconds=record.wall_s,
     )
 
@@ -141,9 +141,10 @@ def _with_state(
     """The first that holds of: done, alive, ended by its job, held up by others."""
     if is_done(one.stage, folder):
         return replace(one, state="done", share=1.0)
-    held = lease.read(folder)
+    held = read(folder)
+    one = _with_lease(one, held) if held and held.max_iterations else one
     if held and held.is_alive():
-        return _running(one, held)
+        return replace(one, state="running", images_per_s=held.images_per_s)
     told = _told_by_job(job, queue)
     if told is None:
         goes_on = launch.launcher is not None and launch.launcher.is_alive
@@ -158,14 +159,13 @@ def _with_state(
     return replace(one, state=told[0], why=told[1])
 
 
-def _running(one: StageState, held: lease.Lease) -> StageState:
-    share = held.iteration / held.max_iterations if held.max_iterations else 0.0
+def _with_lease(one: StageState, held: Lease) -> StageState:
+    """Its lease knows better than its record, which is written at evaluations."""
     return replace(
         one,
-        state="running",
-        share=share,
+        share=held.iteration / held.max_iterations,
         progress=f"{held.iteration} of {held.max_iterations} it",
-        images_per_s=held.images_per_s,
+        flops=max(one.flops, held.spent_flops),
     )
 
 
@@ -213,7 +213,7 @@ def _held_up(
     return told
 
 
-def _left_s(launch: Launch, stages: Mapping[str, StageState]) -> float | None:
+def left_s(launch: Launch, stages: Mapping[str, StageState]) -> float | None:
     """Until the last stage ends, at the measured images/s of each model, as slots get free."""
     rates: dict[str, float] = {}
     for one in stages.values():

@@ -62,14 +62,14 @@ def watch_status(
 
 def _title(status: Status) -> str:
     launch = status.launch
-    words = [f"{launch.protocol} in {status.work_dir}", f"{len(launch.stages)} stages"]
+    words = [f"{launch.protocol}, {len(launch.stages)} stages"]
     if launch.executor == "slurm":
         words.append("on SLURM")
     elif launch.launcher is not None:
         alive = launch.launcher.is_alive
         words.append(f"{launch.at_a_time} at a time on {launch.launcher.host}")
         words.append(f"process {launch.launcher.pid} starts them" if alive else "nobody starts any")
-    return ", ".join(words)
+    return f"{', '.join(words)}\n{status.work_dir}"
 
 
 def _branches(launch: Launch) -> list[tuple[str, str]]:
