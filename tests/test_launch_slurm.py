@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -58,6 +60,12 @@ def stage(work_dir: Path, name: str) -> StageState:
     return status_of(work_dir).stages[name]
 
 
+def dependency_of(work_dir: Path, job: str) -> str:
+    """As its batch script has it."""
+    text = (work_dir / "launch" / f"{job}_submission.sh").read_text()
+    return re.search("--dependency=(.*)", text).group(1)
+
+
 def test_a_tree_with_all_that_happens_to_it(emptied, config, digits, tmp_path, monkeypatch, capsys):
     """Ends as the same tree does by one process that nothing happens to, bit for bit.
 
@@ -77,7 +85,7 @@ def test_a_tree_with_all_that_happens_to_it(emptied, config, digits, tmp_path, m
     assert list(first) == ["leaf-0", "leaf-1", "target"]
 
     wait_for(lambda: stage(work_dir, "leaf-1").state == "failed", "leaf-1's failure")
-    wait_for(lambda: stage(work_dir, "leaf-0").progress.startswith("2 of"), "leaf-0's third epoch")
+    wait_for((work_dir / "leaf-0" / "epoch_2.pth").exists, "leaf-0's third epoch")
     wait_for(lambda: stage(work_dir, "target").state == "blocked", "the target's block")
     assert set(slurm.queue()) == {first["leaf-0"], first["target"]}
     assert launch(["status", str(work_dir)]) == 1
@@ -103,10 +111,61 @@ def test_a_tree_with_all_that_happens_to_it(emptied, config, digits, tmp_path, m
     assert not set(first.values()) & set(second.values())
     assert launch(command) == 0, "what is alive is left alone"
     assert {name: job.slurm for name, job in Launch.wanted(work_dir).jobs.items()} == second
-    wait_for(lambda: status_of(work_dir).is_over, "the end")
+    alive = f"singleton,afterok:{second['leaf-0']}:{second['leaf-1']}"
+    assert dependency_of(work_dir, second["target"]) == alive
+    wait_for(lambda: status_of(work_dir).is_over, "the end", 180)
     assert launch(["status", str(work_dir)]) == 0
     assert launch(command) == 0
     assert "nothing to do" in capsys.readouterr().out.splitlines()[-2]
     wait_for(lambda: not slurm.queue(), "the last process")
     assert "resumed" in (work_dir / "launch" / f"{second['leaf-0']}_0_log.out").read_text()
     assert_same(work_dir, run_in_sequence(digits, tmp_path / "in_sequence"))
+
+    (work_dir / "target" / "final.pth").unlink()
+    assert launch(command) == 0
+    third = Launch.wanted(work_dir).jobs["target"].slurm
+    assert dependency_of(work_dir, third) == "singleton", "what is done is waited for by nobody"
+
+
+def test_slurm_waits_for_no_job_that_it_does_not_know(emptied):
+    """Why only living parents are named."""
+    words = ["sbatch", "--parsable", "--dependency=afterok:99999", "--wrap=true",
+             "--output=/dev/null"]  # fmt: skip
+    number = subprocess.run(words, check=True, capture_output=True, text=True).stdout.strip()
+    wait_for(lambda: slurm.final_state(number) == "COMPLETED", "its end")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--partition", "nope", "--procs-per-stage", "1"], "stage leaf-0: .*partition.*nope"),
+        (["--gpus-per-stage", "3"], "stage leaf-0: .*node configuration is not available"),
+    ],
+)
+def test_what_slurm_refuses_is_told_once(emptied, config, tmp_path, options, message, capfd):
+    arguments = ["--work-dir", str(tmp_path / "run"), "--executor", "slurm", "--time", "20"]
+    assert launch([str(config), *arguments, *options]) == 1
+    told = capfd.readouterr().err
+    assert re.search(f"^error: SLURM refuses the job of {message}", told, re.MULTILINE), told
+    assert "sbatch: error" not in told
+    assert not slurm.queue() and not (tmp_path / "run" / "launch.json").exists()
+
+
+def test_nothing_is_submitted_half(emptied, config, tmp_path, monkeypatch, capsys):
+    """An sbatch that takes two jobs and refuses the third."""
+    stand_in = tmp_path / "bin" / "sbatch"
+    stand_in.parent.mkdir()
+    stand_in.write_text(
+        f"#!/bin/sh\necho . >> {tmp_path}/calls\n"
+        f'[ $(wc -l < {tmp_path}/calls) -lt 3 ] && exec {shutil.which("sbatch")} "$@"\n'
+        "echo 'sbatch: error: QOSMaxSubmitJobPerUserLimit' >&2\nexit 1\n"
+    )
+    stand_in.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{stand_in.parent}:{os.environ['PATH']}")
+    arguments = ["--work-dir", str(tmp_path / "run"), "--executor", "slurm", "--time", "20",
+                 "--procs-per-stage", "1"]  # fmt: skip
+    assert launch([str(config), *arguments]) == 1
+    assert "stage target: QOSMaxSubmitJobPerUserLimit" in capsys.readouterr().err
+    assert len((tmp_path / "calls").read_text().split()) == 3
+    wait_for(lambda: not slurm.queue(), "an empty queue")
+    assert not (tmp_path / "run" / "launch.json").exists()

@@ -40,8 +40,7 @@ def _cancel_jobs(launch: Launch) -> list[str]:
 
 def _cancel_here(launch: Launch, work_dir: Path) -> list[str]:
     """The process that starts stages passes it on; where it is gone, those that it left behind."""
-    assert launch.launcher is not None
-    if launch.launcher.is_alive:
+    if launch.launcher and launch.launcher.is_alive:
         os.kill(launch.launcher.pid, signal.SIGTERM)
         _wait_for(launch.launcher)
         return [f"process {launch.launcher.pid} and the stages that it ran have saved and ended"]

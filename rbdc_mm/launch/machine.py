@@ -109,12 +109,15 @@ def run_here(request: Request, prepared: Prepared, slots: list[Mapping[str, str]
         )
         for one in todo
     ]
-    return run_commands(
-        commands,
-        slots,
-        started=lambda command, pid: note(command, process=Process.of(pid), code=None),
-        ended=lambda command, code: note(command, code=code),
-    )
+    try:
+        return run_commands(
+            commands,
+            slots,
+            started=lambda command, pid: note(command, process=Process.of(pid), code=None),
+            ended=lambda command, code: note(command, code=code),
+        )
+    finally:
+        replace(book, launcher=None).write(work_dir)
 
 
 def check_nobody_works(work_dir: Path) -> None:

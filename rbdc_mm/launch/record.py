@@ -97,7 +97,7 @@ class Launch:
         executor: ``'local'`` or ``'slurm'``.
         protocol: its name.
         at_a_time: stages that run beside each other at most, None where a queue decides.
-        launcher: the process that starts stages, None on SLURM.
+        launcher: the process that starts stages, None on SLURM and once it has ended.
         stages: in the plan's order, the target last.
         jobs: stage -> its newest job.
     """

@@ -65,10 +65,11 @@ def _title(status: Status) -> str:
     words = [f"{launch.protocol}, {len(launch.stages)} stages"]
     if launch.executor == "slurm":
         words.append("on SLURM")
-    elif launch.launcher is not None:
-        alive = launch.launcher.is_alive
+    elif launch.launcher and launch.launcher.is_alive:
         words.append(f"{launch.at_a_time} at a time on {launch.launcher.host}")
-        words.append(f"process {launch.launcher.pid} starts them" if alive else "nobody starts any")
+        words.append(f"process {launch.launcher.pid} starts them")
+    elif not status.code == 0:
+        words.append("nobody starts any")
     return f"{', '.join(words)}\n{status.work_dir}"
 
 
