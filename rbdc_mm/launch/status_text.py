@@ -68,7 +68,7 @@ def _title(status: Status) -> str:
     elif launch.launcher and launch.launcher.is_alive:
         words.append(f"{launch.at_a_time} at a time on {launch.launcher.host}")
         words.append(f"process {launch.launcher.pid} starts them")
-    elif not status.code == 0:
+    elif status.code:
         words.append("nobody starts any")
     return f"{', '.join(words)}\n{status.work_dir}"
 
