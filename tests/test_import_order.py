@@ -34,6 +34,7 @@ ROOMS = (
     "hooks",
     "data",
     "protocol",
+    "launch",
     "show",
     "studies",
     "__main__",

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from rbdc_mm.config import read_config
+from rbdc_mm.launch.local import Command
 from rbdc_mm.protocol.run import make_plan
 from rbdc_mm.records import RECORD
 from rbdc_mm.studies import jobs as job_module
@@ -73,25 +74,29 @@ def test_a_searched_arm_differs_in_what_it_is_named_for(tmp_path):
 
 
 @pytest.fixture
-def stand_in(monkeypatch) -> list[str]:
-    """Jobs leave a run file and their weights at once; gives the order in which they started."""
-    started = []
+def stand_in(monkeypatch, tmp_path) -> Callable[[], list[str]]:
+    """Jobs leave a run file and their weights at once; tells the order in which they started."""
+    order = tmp_path / "order"
+    order.touch()
 
-    def start(job: Job, root: Path) -> subprocess.Popen:
-        started.append(job.name)
+    def command(job: Job, root: Path) -> Command:
         stage = (root / job.name / job.result).parent
-        stage.mkdir(parents=True, exist_ok=True)
         top1 = float(len(job.name))  # the longest name wins
-        history = {"2": {"accuracy/top1": top1}}
-        (stage / RECORD).write_text(json.dumps(whole_record() | {"history": history}))
-        (root / job.name / job.result).touch()
+        text = json.dumps(whole_record() | {"history": {"2": {"accuracy/top1": top1}}})
+        lines = (
+            "from pathlib import Path",
+            f"stage = Path({str(stage)!r})",
+            "stage.mkdir(parents=True, exist_ok=True)",
+            f"(stage / {RECORD!r}).write_text({text!r})",
+            f"Path({str(root / job.name / job.result)!r}).touch()",
+            f"print({job.name!r}, file=open({str(order)!r}, 'a'))",
+        )
+        words = [sys.executable, "-c", "\n".join(lines)]
         log = root / "logs" / f"{job.name.replace('/', '-')}.log"
-        log.parent.mkdir(parents=True, exist_ok=True)
-        log.touch()
-        return subprocess.Popen([sys.executable, "-c", ""])
+        return Command(job.name, words, log, job.needs)
 
-    monkeypatch.setattr(job_module, "_start", start)
-    return started
+    monkeypatch.setattr(job_module, "_command", command)
+    return lambda: order.read_text().split()
 
 
 def test_another_machine_goes_on_from_what_is_kept(stand_in, tmp_path):
@@ -102,19 +107,19 @@ def test_another_machine_goes_on_from_what_is_kept(stand_in, tmp_path):
     found = [path.relative_to(kept) for path in kept.rglob("*") if path.is_file()]
     assert sorted(map(str, found)) == [f"a/seed0/{DONE}", f"a/seed0/target/{RECORD}"]
     run_jobs([a], tmp_path / "there", 1, kept)
-    assert stand_in == ["a/seed0"], "its record is enough"
+    assert stand_in() == ["a/seed0"], "its record is enough"
     run_jobs([a, b], tmp_path / "there", 1, kept)
-    assert stand_in == ["a/seed0", "a/seed0", "b/seed0"], "what b starts from are its weights"
+    assert stand_in() == ["a/seed0", "a/seed0", "b/seed0"], "what b starts from are its weights"
     run_jobs([a, b], tmp_path / "elsewhere", 1, kept)
-    assert len(stand_in) == 3, "both are kept"
+    assert len(stand_in()) == 3, "both are kept"
     changed = Job("a/seed0", CONFIG, ("randomness.seed=1",), 1.0, "target/final.pth")
     run_jobs([changed], tmp_path / "there", 1, kept)
-    assert stand_in[3:] == ["a/seed0"], "another setting is another run"
+    assert stand_in()[3:] == ["a/seed0"], "another setting is another run"
 
 
 def test_the_search_keeps_the_best_of_each_method(stand_in, tmp_path):
     said = recipe_search.search(tmp_path / "runs", 2, tmp_path / "kept")
-    first, second = (set(name for name in stand_in if name.endswith(f"seed{seeds[0]}"))
+    first, second = (set(name for name in stand_in() if name.endswith(f"seed{seeds[0]}"))
                      for seeds in recipe_search.RUNGS)  # fmt: skip
     assert len(first) == len(recipe_search.ARMS)
     kept = {name.partition("/")[0] for name in second}
@@ -122,6 +127,6 @@ def test_the_search_keeps_the_best_of_each_method(stand_in, tmp_path):
             for m in ("scratch", "rbdc", "com_pt")}  # fmt: skip
     assert best <= kept and len(kept) == 4
     assert len(said.splitlines()) == 4 and said.splitlines()[0].endswith("scratch: quarter_rate")
-    before = len(stand_in)
+    before = len(stand_in())
     assert recipe_search.search(tmp_path / "elsewhere", 2, tmp_path / "kept") == said
-    assert len(stand_in) == before
+    assert len(stand_in()) == before

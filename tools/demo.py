@@ -12,6 +12,7 @@ from pathlib import Path
 
 from rbdc_mm.data import make_digit_scenes, make_digits
 from rbdc_mm.report import aggregate
+from rbdc_mm.stopping import AGAIN, Stopped
 from rbdc_mm.studies.demo import demo_jobs
 from rbdc_mm.studies.jobs import run_jobs
 
@@ -36,8 +37,11 @@ def main() -> int:
     except (ValueError, RuntimeError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except Stopped as stopped:
+        print(f"{stopped}: the same command goes on from here", file=sys.stderr)
+        return AGAIN
     except KeyboardInterrupt:
-        print("interrupted: the same command goes on from here", file=sys.stderr)
+        print("interrupted: the same command goes on from the last checkpoints", file=sys.stderr)
         return 130
     print(f"demo finished in {timedelta(seconds=round(time.monotonic() - started))}; "
           f"runs and logs in {root}, tables and plot in {root / 'results'}")  # fmt: skip

@@ -24,6 +24,7 @@ from rbdc_mm.data import make_digit_scenes, make_digits
 from rbdc_mm.report import aggregate
 from rbdc_mm.report.outputs import COMMITTED
 from rbdc_mm.report.pilot import assumed_table, pilot_tables
+from rbdc_mm.stopping import AGAIN, Stopped
 from rbdc_mm.studies.jobs import run_jobs
 from rbdc_mm.studies.natural import make_images, natural_jobs
 from rbdc_mm.studies.recipe_search import search
@@ -92,8 +93,11 @@ def main(argv: list[str] | None = None) -> int:
     except (ValueError, RuntimeError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except Stopped as stopped:
+        print(f"{stopped}: the same command goes on from here", file=sys.stderr)
+        return AGAIN
     except KeyboardInterrupt:
-        print("interrupted: the same command goes on from here", file=sys.stderr)
+        print("interrupted: the same command goes on from the last checkpoints", file=sys.stderr)
         return 130
     print(f"{timedelta(seconds=round(time.monotonic() - started))}; results in {out}")
     return 0

@@ -8,19 +8,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import signal
-import subprocess
 import sys
-import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from graphlib import TopologicalSorter
 from pathlib import Path
 
 from rbdc_mm.config import read_config
 from rbdc_mm.home import ROOT
+from rbdc_mm.launch.local import Command, cpu_slots, run_commands
+from rbdc_mm.launch.progress import saved_in
 from rbdc_mm.records import RECORD
 from rbdc_mm.whole_files import write_text
 
@@ -66,9 +63,9 @@ def run_jobs(jobs: Iterable[Job], root: Path, num_workers: int, kept: Path | Non
             need not run again on this machine, unless another job wants its weights.
 
     Raises:
-        RuntimeError: a job failed; names it and its log. What runs beside it is stopped, and goes
-            on from its last checkpoint when the same command is given again.
-        KeyboardInterrupt: after the running jobs were stopped.
+        RuntimeError: jobs failed; names them and their logs, after all others have run that do not
+            need them.
+        Stopped, KeyboardInterrupt: see ``run_commands``.
     """
     by_name = {job.name: job for job in jobs}
     order = list(TopologicalSorter({n: job.needs for n, job in by_name.items()}).static_order())
@@ -83,52 +80,19 @@ def run_jobs(jobs: Iterable[Job], root: Path, num_workers: int, kept: Path | Non
         if name in lost or kept is None or _key_in(kept / name) != keys[name]:
             todo.add(name)
             lost.update(job.needs)  # whose weights it wants
-    done = set(by_name) - todo
-    waiting = [job for job in by_name.values() if job.name in todo]
-    print(f"{len(done)} of {len(by_name)} jobs are done already", flush=True)
-    begun = time.monotonic()
-    started: dict[str, float] = {}
-    seconds: dict[Job, float] = {}  # what finished jobs took
-    running: dict[subprocess.Popen, Job] = {}
-    try:
-        while waiting or running:
-            ready = [job for job in waiting if done.issuperset(job.needs)]
-            while ready and len(running) < num_workers:
-                job = ready.pop(0)
-                waiting.remove(job)
-                running[_start(job, root)] = job
-                started[job.name] = time.monotonic()
-                print(f"  start  {job.name}", flush=True)
-            time.sleep(0.2)
-            for process in [p for p in running if p.poll() is not None]:
-                job = running.pop(process)
-                log = root / "logs" / f"{job.name.replace('/', '-')}.log"
-                if process.returncode:
-                    raise RuntimeError(
-                        f"job {job.name} failed (exit code {process.returncode}); its log ends:\n"
-                        f"{_tail(log)}\n({log}; the same command goes on from here)"
-                    )
-                done.add(job.name)
-                write_text(json.dumps({"key": keys[job.name]}), root / job.name / DONE)
-                if kept is not None:
-                    _keep(root / job.name, kept / job.name)
-                now = time.monotonic()
-                seconds[job] = now - started[job.name]
-                rate = sum(seconds.values()) / sum(j.weight for j in seconds)
-                left = sum(rate * j.weight for j in waiting)
-                left += sum(
-                    max(0.0, rate * j.weight - (now - started[j.name])) for j in running.values()
-                )
-                print(
-                    f"  done   {job.name} ({_clock(now - begun)} passed, "
-                    f"about {_clock(left / num_workers)} left)",
-                    flush=True,
-                )
-    finally:
-        for process in running:
-            process.send_signal(signal.SIGINT)
-        for process in running:
-            process.wait()
+    print(f"{len(by_name) - len(todo)} of {len(by_name)} jobs are done already", flush=True)
+
+    def ended(command: Command, code: int) -> None:
+        if code == 0:
+            name = command.name
+            write_text(json.dumps({"key": keys[name]}), root / name / DONE)
+            if kept is not None:
+                _keep(root / name, kept / name)
+
+    commands = [_command(job, root) for job in by_name.values() if job.name in todo]
+    outcome = run_commands(commands, cpu_slots(num_workers), ended=ended)
+    if outcome.failed:
+        raise RuntimeError(outcome.failures())
 
 
 def _keep(folder: Path, kept: Path) -> None:
@@ -137,10 +101,6 @@ def _keep(folder: Path, kept: Path) -> None:
         text = path.read_text(encoding="utf-8").replace(f"{Path.cwd()}/", "")  # of no one machine
         write_text(text, kept / path.relative_to(folder))
     write_text((folder / DONE).read_text(), kept / DONE)
-
-
-def _clock(seconds: float) -> str:
-    return str(timedelta(seconds=round(seconds)))
 
 
 def _is_done(job: Job, root: Path, key: str) -> bool:
@@ -154,16 +114,15 @@ def _key_in(folder: Path) -> str | None:
     return json.loads(marker.read_text())["key"] if marker.is_file() else None
 
 
-def _start(job: Job, root: Path) -> subprocess.Popen:
+def _command(job: Job, root: Path) -> Command:
     """A job whose folder belongs to another config fails, with the keys that differ in its log."""
-    log = root / "logs" / f"{job.name.replace('/', '-')}.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, str(ROOT / "tools/train.py"), str(ROOT / job.config), "--resume"]
-    command += ["--work-dir", str(root / job.name), "--cfg-options", *job.options]
-    env = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-    with log.open("w") as file:
-        return subprocess.Popen(command, env=env, stdout=file, stderr=subprocess.STDOUT)
-
-
-def _tail(log: Path, num_lines: int = 15) -> str:
-    return "\n".join(log.read_text(errors="replace").splitlines()[-num_lines:])
+    words = [sys.executable, str(ROOT / "tools/train.py"), str(ROOT / job.config), "--resume"]
+    words += ["--work-dir", str(root / job.name), "--cfg-options", *job.options]
+    return Command(
+        job.name,
+        words,
+        root / "logs" / f"{job.name.replace('/', '-')}.log",
+        job.needs,
+        weight=job.weight,
+        saved=lambda: saved_in(root / job.name),
+    )

@@ -1,0 +1,1 @@
+"""Running a DAG of jobs: on this machine, on SLURM."""
