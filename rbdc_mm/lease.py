@@ -79,7 +79,7 @@ class Lease:
         if self.ended:
             return False
         if (self.host, self.boot) == (socket.gethostname(), _boot()):
-            return _born(self.pid) == self.born
+            return born(self.pid) == self.born
         if self.job and (restart := _restart_of(self.job)) is not None:
             return restart == self.restart
         return _age(self.path) < _DEAD_S
@@ -168,7 +168,7 @@ class Holding:
             host=socket.gethostname(),
             boot=_boot(),
             pid=os.getpid(),
-            born=_born(os.getpid()) or 0,
+            born=born(os.getpid()) or 0,
             job=os.environ.get("SLURM_JOB_ID"),
             restart=int(os.environ.get("SLURM_RESTART_COUNT") or 0),
             key=uuid4().hex,
@@ -261,8 +261,8 @@ def _boot() -> str:
     return " ".join(found)
 
 
-def _born(pid: int) -> int | None:
-    """Ticks after boot at which a process began; None where there is none, or it has ended."""
+def born(pid: int) -> int | None:
+    """Clock ticks after boot at which a process began; None where none runs of that number."""
     try:
         after_name = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):

@@ -1,6 +1,7 @@
 """Being asked to stop: signals raise ``Stopped``, or are kept for whoever saves everything first.
 
-Schedulers warn with SIGTERM, SIGUSR1 or SIGUSR2, users with Ctrl-C (SIGINT). Before training and
+Schedulers warn with SIGTERM, SIGUSR1 or SIGUSR2, users with Ctrl-C (SIGINT) or by closing the
+terminal (SIGHUP, unless it is ignored as under ``nohup``). Before training and
 between stages there is nothing to save, and the signal ends the run at once; while it trains
 (``defer``) it is only noted, and ``hooks.StopHook`` looks at it after every iteration.
 """
@@ -18,7 +19,7 @@ from types import FrameType
 from typing import Any
 
 AGAIN = 75  # exit code: all is saved, run the same command again (EX_TEMPFAIL of sysexits.h)
-SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGINT)
+SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGINT, signal.SIGHUP)
 
 
 class Stopped(BaseException):
@@ -62,7 +63,8 @@ def stoppable() -> Iterator[None]:
         return
     _State.pid, _State.request, _State.interrupted = os.getpid(), None, math.inf
     _State.raised = False
-    _State.previous = {number: signal.signal(number, _receive) for number in SIGNALS}
+    numbers = [n for n in SIGNALS if (n, signal.getsignal(n)) != (signal.SIGHUP, signal.SIG_IGN)]
+    _State.previous = {number: signal.signal(number, _receive) for number in numbers}
     try:
         with _unmasked():
             yield

@@ -10,10 +10,9 @@ import os
 import re
 import signal
 import subprocess
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from graphlib import TopologicalSorter
@@ -98,13 +97,13 @@ def run_commands(
 
     Raises:
         ValueError: commands that need each other in a circle.
-        Stopped: on SIGTERM, SIGUSR1, SIGUSR2, Ctrl-C or a closed terminal, after the running ones
-            were asked to stop by SIGTERM and have ended.
+        Stopped: on any of ``stopping.SIGNALS``, after the running ones were asked to stop by
+            SIGTERM and have ended.
         KeyboardInterrupt: on a second Ctrl-C; the running ones are killed, with all that they had
             started.
     """
     run = _Run(commands, slots, started, ended)
-    with stoppable(), _hanging_up_stops():
+    with stoppable():
         defer(True)
         outcome = run.go()
         check()
@@ -277,20 +276,6 @@ class _Run:
                 kill_with_children(process.pid)
         for process, _ in self.running.values():
             process.wait()
-
-
-@contextmanager
-def _hanging_up_stops() -> Iterator[None]:
-    """What runs would outlive the terminal, with nobody to start what comes next; not by nohup."""
-    before = signal.getsignal(signal.SIGHUP)
-    if before is signal.SIG_IGN or threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGHUP, before)
 
 
 def _started(command: Command, slot: Mapping[str, str]) -> subprocess.Popen:

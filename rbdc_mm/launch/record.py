@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from rbdc_mm.lease import born
 from rbdc_mm.whole_files import write_text
 
 LAUNCH = "launch.json"
@@ -32,7 +33,7 @@ class Process:
     @classmethod
     def of(cls, pid: int) -> Process:
         """A living process of this machine."""
-        return cls(socket.gethostname(), pid, _born(pid) or 0)
+        return cls(socket.gethostname(), pid, born(pid) or 0)
 
     @property
     def is_here(self) -> bool:
@@ -42,7 +43,7 @@ class Process:
     @property
     def is_alive(self) -> bool:
         """Whether it runs; those of other machines, of which nothing can be seen, do not."""
-        return self.is_here and _born(self.pid) == self.born
+        return self.is_here and born(self.pid) == self.born
 
 
 @dataclass(frozen=True)
@@ -155,15 +156,6 @@ def _job(content: Mapping[str, Any]) -> Job:
 
 def _process(content: Mapping[str, Any] | None) -> Process | None:
     return None if content is None else Process(**content)
-
-
-def _born(pid: int) -> int | None:
-    """When a process of this machine was started, in ticks; None for one that has ended."""
-    try:
-        state, *rest = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-    return None if state == "Z" else int(rest[18])
 
 
 def own_process() -> Process:
