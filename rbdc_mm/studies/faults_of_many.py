@@ -105,7 +105,7 @@ def of_queue(tree: QueuedTree, preempting: str) -> Iterator[Fault]:
         subprocess.run(["scontrol", "shutdown", "slurmctld"], check=True)
         time.sleep(2)
         subprocess.run(["slurmctld", "-c"], check=True)  # with no state: it knows of no job
-        while "UP" not in _output("scontrol", "ping"):
+        while subprocess.run(["scontrol", "ping"], capture_output=True).returncode:
             time.sleep(0.2)
         while any((held := lease.read(work_dir / n)) and held.is_alive() for n in STAGES):
             time.sleep(0.5)  # nodes end what the controller does not know
