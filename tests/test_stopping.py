@@ -19,7 +19,7 @@ from rbdc_mm import stopping
 from rbdc_mm.checkpoint.files import load_file
 from rbdc_mm.hooks import StopHook
 from rbdc_mm.protocol.launch import train
-from rbdc_mm.protocol.run import run_protocol
+from rbdc_mm.protocol.run import ProtocolRunner, run_protocol
 from rbdc_mm.registry import HOOKS
 from tiny_runs import NUM_SAMPLES, record, tiny_config, tiny_protocol
 
@@ -361,6 +361,16 @@ def test_a_protocol_between_and_within_stages(digits, tmp_path, ask):
     for name in ("leaf-0", "leaf-1", "target"):
         final = [load_file(tmp_path / r / name / "final.pth") for r in ("whole", "torn")]
         assert_equal(*(one["state_dict"] for one in final))
+
+
+def test_a_protocol_under_the_stock_tool_ends_with_the_code_too(monkeypatch):
+    def asked(cfg) -> None:
+        raise stopping.Stopped("SIGTERM")
+
+    monkeypatch.setattr("rbdc_mm.protocol.run.run_protocol", asked)
+    with pytest.raises(SystemExit) as end:
+        ProtocolRunner.from_cfg(Config()).train()
+    assert end.value.code == stopping.AGAIN
 
 
 def test_two_ranks_agree(digits, tmp_path):

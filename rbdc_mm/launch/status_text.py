@@ -44,7 +44,7 @@ def status_text(status: Status, *, colours: bool = False) -> str:
 def watch_status(
     work_dir: Path, *, interval_s: float = 2.0, sleep: Callable[[float], object] = time.sleep
 ) -> Status:
-    """Draws the state again and again until nothing more comes; the last one.
+    """Draws the state again and again until nothing more comes, or Ctrl-C; the last one.
 
     Args:
         work_dir: see ``status_of``.
@@ -57,7 +57,10 @@ def watch_status(
         print(f"\033[H\033[J{text}\n\n{time.strftime('%H:%M:%S')}, Ctrl-C leaves it", flush=True)
         if status.is_over:
             return status
-        sleep(interval_s)
+        try:
+            sleep(interval_s)
+        except KeyboardInterrupt:
+            return status
 
 
 def _title(status: Status) -> str:

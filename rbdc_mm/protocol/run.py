@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -194,5 +195,8 @@ class ProtocolRunner:
         return cls(cfg)
 
     def train(self) -> None:
-        """Runs the protocol; see ``run_protocol``."""
-        run_protocol(self.cfg)
+        """Runs the protocol; see ``run_protocol``. Asked to stop, it ends the process with 75."""
+        try:
+            run_protocol(self.cfg)
+        except stopping.Stopped:
+            sys.exit(stopping.AGAIN)
