@@ -11,14 +11,17 @@ from __future__ import annotations
 import math
 import os
 import signal
+import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import wraps
 from types import FrameType
 from typing import Any
 
 AGAIN = 75  # exit code: all is saved, run the same command again (EX_TEMPFAIL of sysexits.h)
+INTERRUPTED = 130  # the shell's for Ctrl-C
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGINT, signal.SIGHUP)
 
 
@@ -99,6 +102,29 @@ def previous_handler(number: int) -> Any:
     if _State.previous is None:
         raise RuntimeError("previous_handler() is for inside of stoppable()")
     return _State.previous[number]
+
+
+def ends_well(main: Callable[..., int]) -> Callable[..., int]:
+    """A tool's main function: user errors in one piece, and the exit codes of what was stopped.
+
+    1: an error; ``AGAIN``: stopped, all is saved; 130, the shell's for Ctrl-C: interrupted.
+    """
+
+    @wraps(main)
+    def wrapped(*args: Any) -> int:
+        try:
+            return main(*args)
+        except (ValueError, FileNotFoundError, RuntimeError) as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 1
+        except Stopped as stopped:
+            print(f"{stopped}: the same command goes on from here", file=sys.stderr)
+            return AGAIN
+        except KeyboardInterrupt:
+            print("interrupted: the same command goes on from what is saved", file=sys.stderr)
+            return INTERRUPTED
+
+    return wrapped
 
 
 def _receive(number: int, frame: FrameType | None) -> None:

@@ -12,11 +12,12 @@ from pathlib import Path
 
 from rbdc_mm.data import make_digit_scenes, make_digits
 from rbdc_mm.report import aggregate
-from rbdc_mm.stopping import AGAIN, Stopped
+from rbdc_mm.stopping import ends_well
 from rbdc_mm.studies.demo import demo_jobs
 from rbdc_mm.studies.jobs import run_jobs
 
 
+@ends_well
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--root", default="work_dirs/demo", help="folder of runs and results")
@@ -29,20 +30,10 @@ def main() -> int:
     args = parser.parse_args()
     started = time.monotonic()
     root = Path(args.root)
-    try:
-        print(make_digits())
-        print(make_digit_scenes())
-        run_jobs(demo_jobs(root), root, args.workers)
-        print(aggregate([str(root)], str(root / "results")))
-    except (ValueError, RuntimeError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except Stopped as stopped:
-        print(f"{stopped}: the same command goes on from here", file=sys.stderr)
-        return AGAIN
-    except KeyboardInterrupt:
-        print("interrupted: the same command goes on from the last checkpoints", file=sys.stderr)
-        return 130
+    print(make_digits())
+    print(make_digit_scenes())
+    run_jobs(demo_jobs(root), root, args.workers)
+    print(aggregate([str(root)], str(root / "results")))
     print(f"demo finished in {timedelta(seconds=round(time.monotonic() - started))}; "
           f"runs and logs in {root}, tables and plot in {root / 'results'}")  # fmt: skip
     return 0

@@ -25,7 +25,7 @@ from rbdc_mm.launch.stages import Request, look_at
 from rbdc_mm.launch.status import status_of
 from rbdc_mm.launch.status_text import status_text, watch_status
 from rbdc_mm.report.outputs import tables_of
-from rbdc_mm.stopping import AGAIN, Stopped
+from rbdc_mm.stopping import AGAIN, ends_well
 
 COMMANDS = ("run", "status", "cancel")
 
@@ -106,39 +106,30 @@ def launch(args: argparse.Namespace) -> int:
     slots = slots_for(prepared, processes, gpus, args.max_parallel)
     print(f"{len(prepared.stages) - len(prepared.todo)} of {len(prepared.stages)} stages are done "
           f"already, {len(slots)} at a time in {prepared.work_dir}", flush=True)  # fmt: skip
-    outcome = run_here(request, prepared, slots)
+    try:
+        outcome = run_here(request, prepared, slots)
+    except AtWork as at_work:
+        print(at_work, file=sys.stderr)
+        return AGAIN
     if outcome.failed:
-        print(f"error: {outcome.failures()}", file=sys.stderr)
-        return 1
+        raise RuntimeError(outcome.failures())
     print(tables_of(prepared.work_dir))
     return 0
 
 
+@ends_well
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(sys.argv[1:] if argv is None else argv)
     logging.disable(logging.INFO)  # the models' builders log what they are given
-    try:
-        if args.command == "status":
-            status = watch_status(args.work_dir) if args.watch else status_of(args.work_dir)
-            if not args.watch:
-                print(status_text(status, colours=sys.stdout.isatty()))
-            return status.code
-        if args.command == "cancel":
-            print("\n".join(cancel(args.work_dir)))
-            return 0
-        return launch(args)
-    except AtWork as at_work:
-        print(at_work, file=sys.stderr)
-        return AGAIN
-    except (ValueError, FileNotFoundError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except Stopped as stopped:
-        print(f"{stopped}: the same command goes on from here", file=sys.stderr)
-        return AGAIN
-    except KeyboardInterrupt:
-        print("interrupted: the same command goes on from the last checkpoints", file=sys.stderr)
-        return 130
+    if args.command == "status":
+        status = watch_status(args.work_dir) if args.watch else status_of(args.work_dir)
+        if not args.watch:
+            print(status_text(status, colours=sys.stdout.isatty()))
+        return status.code
+    if args.command == "cancel":
+        print("\n".join(cancel(args.work_dir)))
+        return 0
+    return launch(args)
 
 
 if __name__ == "__main__":

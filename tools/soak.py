@@ -21,6 +21,7 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: attempts are forked
 
 from rbdc_mm.data import make_digits
+from rbdc_mm.stopping import ends_well
 from rbdc_mm.studies.faults import WatchedTree, faults
 from rbdc_mm.studies.faults_of_many import QueuedTree, RankTree, of_queue, of_ranks
 from rbdc_mm.studies.soak import soak, table
@@ -29,6 +30,7 @@ from rbdc_mm.whole_files import write_text
 TABLE = "results/reliability/faults.md"
 
 
+@ends_well
 def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -41,27 +43,20 @@ def main() -> int:
     parser.add_argument("--out", default=TABLE, help=f"the table's file ({TABLE})")
     args = parser.parse_args()
     root, digits = Path(args.root), Path("data/digits")
-    try:
-        make_digits()
-        kinds = [*faults(WatchedTree(root, digits)), *of_ranks(RankTree(root / "ranks", digits))]
-        if args.slurm:
-            low, high = args.slurm
-            kinds += of_queue(QueuedTree(root / "queue", digits, low), high)
-        chosen = [kind for kind in kinds if args.only in f"{kind.name}, {kind.place}"]
-        if not chosen:
-            names = ", ".join(sorted({kind.name for kind in kinds}))
-            raise ValueError(f"--only {args.only!r}: no such kind, of {names}")
-        times = args.times or -(-200 // len(chosen))
-        outcomes = soak(root, chosen, times, args.seed, partial(print, flush=True))
-        text = table(outcomes, args.seed)
-        print(text)
-        write_text(text, args.out)
-    except (ValueError, RuntimeError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("interrupted: the same command goes on from here", file=sys.stderr)
-        return 130
+    make_digits()
+    kinds = [*faults(WatchedTree(root, digits)), *of_ranks(RankTree(root / "ranks", digits))]
+    if args.slurm:
+        low, high = args.slurm
+        kinds += of_queue(QueuedTree(root / "queue", digits, low), high)
+    chosen = [kind for kind in kinds if args.only in f"{kind.name}, {kind.place}"]
+    if not chosen:
+        names = ", ".join(sorted({kind.name for kind in kinds}))
+        raise ValueError(f"--only {args.only!r}: no such kind, of {names}")
+    times = args.times or -(-200 // len(chosen))
+    outcomes = soak(root, chosen, times, args.seed, partial(print, flush=True))
+    text = table(outcomes, args.seed)
+    print(text)
+    write_text(text, args.out)
     return 0 if all(outcome.bit_equal for outcome in outcomes) else 1
 
 

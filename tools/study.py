@@ -24,7 +24,7 @@ from rbdc_mm.data import make_digit_scenes, make_digits
 from rbdc_mm.report import aggregate
 from rbdc_mm.report.outputs import COMMITTED
 from rbdc_mm.report.pilot import assumed_table, pilot_tables
-from rbdc_mm.stopping import AGAIN, Stopped
+from rbdc_mm.stopping import ends_well
 from rbdc_mm.studies.jobs import run_jobs
 from rbdc_mm.studies.natural import make_images, natural_jobs
 from rbdc_mm.studies.recipe_search import search
@@ -39,6 +39,7 @@ JOBS = {
 KEPT = ("cifar10", "recipes")  # of which every finished run is kept
 
 
+@ends_well
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -67,38 +68,28 @@ def main(argv: list[str] | None = None) -> int:
     root = Path(os.path.relpath(args.root or f"work_dirs/study_{args.study}"))  # as rows name runs
     kept = Path("results", args.study, "runs") if args.study in KEPT and not args.out else None
     out = kept.parent if kept else Path(args.out or root / "results")
+    if args.power:
+        pilot = kept if kept and kept.is_dir() and not args.root else root
+        tables = pilot_tables(pilot) if args.std is None else [assumed_table(args.std)]
+        print("\n".join(table.to_markdown() for table in tables))
+        return 0
+    if args.study in KEPT:
+        print(*make_images(), sep="\n")
+    else:
+        print(make_digits())
+    if args.study == "detectors":
+        print(make_digit_scenes())
     try:
-        if args.power:
-            pilot = kept if kept and kept.is_dir() and not args.root else root
-            tables = pilot_tables(pilot) if args.std is None else [assumed_table(args.std)]
-            print("\n".join(table.to_markdown() for table in tables))
-            return 0
-        if args.study in KEPT:
-            print(*make_images(), sep="\n")
+        if args.study == "recipes":
+            print(search(root, args.workers, kept))
         else:
-            print(make_digits())
-        if args.study == "detectors":
-            print(make_digit_scenes())
-        try:
-            if args.study == "recipes":
-                print(search(root, args.workers, kept))
-            else:
-                run_jobs(JOBS[args.study](root), root, args.workers, kept)
-        finally:
-            if kept and kept.is_dir():
-                made = aggregate([kept], out, formats=COMMITTED)
-                print(f"{len(made.runs.rows)} runs so far; tables and plots in {out}")
-        if not kept:
-            print(aggregate([root], out))
-    except (ValueError, RuntimeError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except Stopped as stopped:
-        print(f"{stopped}: the same command goes on from here", file=sys.stderr)
-        return AGAIN
-    except KeyboardInterrupt:
-        print("interrupted: the same command goes on from the last checkpoints", file=sys.stderr)
-        return 130
+            run_jobs(JOBS[args.study](root), root, args.workers, kept)
+    finally:
+        if kept and kept.is_dir():
+            made = aggregate([kept], out, formats=COMMITTED)
+            print(f"{len(made.runs.rows)} runs so far; tables and plots in {out}")
+    if not kept:
+        print(aggregate([root], out))
     print(f"{timedelta(seconds=round(time.monotonic() - started))}; results in {out}")
     return 0
 

@@ -29,8 +29,6 @@ from rbdc_mm.protocol.run import StageError, make_plan, prepare, run_protocol
 from rbdc_mm.ranks import say_error, say_lost
 from rbdc_mm.records import RECORD
 
-INTERRUPTED = 130  # the shell's code for Ctrl-C
-
 
 def main(args: argparse.Namespace, tables: Callable[[Path], str]) -> int:
     """Runs what ``args`` ask for; returns the exit code. User errors are printed in one piece.
@@ -88,7 +86,7 @@ def main(args: argparse.Namespace, tables: Callable[[Path], str]) -> int:
     except KeyboardInterrupt:
         if not is_protocol:  # a protocol has said which stage it was in
             print("interrupted: add --resume to go on from the last checkpoint", file=sys.stderr)
-        return INTERRUPTED
+        return stopping.INTERRUPTED
     return 0
 
 
