@@ -6,7 +6,9 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,10 +17,14 @@ import slurm_loopback
 from conftest import ROOT
 from helpers import load_tool
 from launched import GATE, assert_same, run_in_sequence, wait_for, write_config
+from rbdc_mm.checkpoint.files import load_file
+from rbdc_mm.cost import Ledger
 from rbdc_mm.launch import slurm
 from rbdc_mm.launch.record import Launch
 from rbdc_mm.launch.status import StageState, status_of
+from rbdc_mm.protocol.launch import train
 from rbdc_mm.stopping import AGAIN
+from tiny_runs import tiny_config
 
 launch = load_tool("launch").main
 
@@ -169,3 +175,24 @@ def test_nothing_is_submitted_half(emptied, config, tmp_path, monkeypatch, capsy
     assert len((tmp_path / "calls").read_text().split()) == 3
     wait_for(lambda: not slurm.queue(), "an empty queue")
     assert not (tmp_path / "run" / "launch.json").exists()
+
+
+def test_two_ranks_by_srun_have_the_ledger_of_one_process(emptied, digits, tmp_path):
+    """tools/slurm_train.sh without GPUs: half a batch each, the same samples and FLOPs."""
+    cfg, config = tiny_config(digits, tmp_path / "one", epochs=2), tmp_path / "config.py"
+    train(cfg)
+    for loader in (cfg.train_dataloader, cfg.val_dataloader):
+        loader.batch_size = 16
+    cfg.dump(config)
+    numbers = {"GRES": "", "GPUS": "2", "GPUS_PER_NODE": "2", "CPUS_PER_TASK": "1"}
+    command = ["bash", "tools/slurm_train.sh", "main", "two", str(config), str(tmp_path / "two")]
+    env = {**os.environ, **numbers, "PYTHON": sys.executable}
+    done = subprocess.run(command, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    two = load_file(tmp_path / "two" / "epoch_2.pth")["meta"]
+    assert two["loop"]["num_ranks"] == 2
+    one, two = (
+        Ledger.from_dict(meta["ledger"])
+        for meta in (load_file(tmp_path / "one" / "epoch_2.pth")["meta"], two)
+    )
+    assert replace(one.own, run_id="", name="") == replace(two.own, run_id="", name="")
