@@ -15,10 +15,11 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from rbdc_mm.report.words import METHODS
 from rbdc_mm.whole_files import write_whole
 
-# Okabe and Ito's palette, ordered so that neighbours also differ in lightness; every method has a
-# marker of its own besides.
+# Okabe and Ito's palette, ordered so that neighbours also differ in lightness, and four of Tol's
+# muted one, so that the methods of a study differ; every method has a marker of its own besides.
 SCRATCH = "#4D4D4D"
-COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
+COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#56B4E9", "#E69F00",
+           "#882255", "#999933", "#332288", "#44AA99")  # fmt: skip
 SCRATCH_MARKER = "o"
 MARKERS = ("s", "D", "^", "v", "P", "X")
 

@@ -16,16 +16,16 @@ METHODS = {
     "interpolate": "interpolation",
     "lemon": "LEMON",
     "ligo": "LiGO",
+    "rbdc_pair": "RBDC, a pair",
+    "rbdc_center": "RBDC, centred",
     "rbdc_one_seed": "RBDC, parents of one seed",
     "rbdc_one_parent": "RBDC, one parent",
     "rbdc_distilled": "RBDC + distillation",
-    "com_pt_uniform": "CoM-PT, equal epochs",
     "com_pt_init": "CoM-PT, init alone",
+    "com_pt_uniform": "CoM-PT, equal epochs",
     "com_pt_coupled": "CoM-PT, by couplings",
     "random": "random init",
     "checkpoint": "given checkpoint",
-    "rbdc_pair": "RBDC, a pair",
-    "rbdc_center": "RBDC, centred",
 }
 _TASKS = {"bbox": "box", "segm": "mask"}
 _TINY = 0.1  # PFLOPs
