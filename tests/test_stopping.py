@@ -18,6 +18,7 @@ from mmengine.runner import Runner
 from rbdc_mm import stopping
 from rbdc_mm.checkpoint.files import load_file
 from rbdc_mm.hooks import StopHook
+from rbdc_mm.hooks.epoch_seed import SeededBatches
 from rbdc_mm.protocol.launch import train
 from rbdc_mm.protocol.run import ProtocolRunner, run_protocol
 from rbdc_mm.registry import HOOKS
@@ -183,6 +184,19 @@ def test_draws_differ_between_epochs_batches_and_seeds(digits, tmp_path):
     first = batches[::EPOCH]  # the same images, as augmented in each epoch of each run
     assert len(batches) == 2 * EPOCHS * EPOCH and len(first) == 2 * EPOCHS
     assert all(not torch.equal(a, b) for n, a in enumerate(first) for b in first[:n])
+
+
+def test_numbers_of_batches_go_on_in_a_run_of_iterations():
+    """Else a second pass over the data would draw what the first did."""
+    batches = SeededBatches([[7, 8], [9]])
+    batches.words = (3,)
+    places = [[index.words for batch in batches for index in batch] for _ in range(2)]
+    assert places[0] == places[1] == [(3, 0, 0, 0), (3, 0, 0, 1), (3, 0, 1, 0)]
+    batches.counts_on = True
+    places = [[index.words[2] for batch in batches for index in batch] for _ in range(2)]
+    assert places == [[0, 0, 1], [2, 2, 3]]
+    batches.counts_on, batches.first, batches.skip = False, 0, 1
+    assert [[int(index) for index in batch] for batch in batches] == [[9]]
 
 
 def test_checkpoints_by_iterations_are_gone_on_from(whole, digits, tmp_path, monkeypatch):

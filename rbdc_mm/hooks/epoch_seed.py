@@ -57,6 +57,7 @@ class EpochSeedHook(Hook):
         self.batches.words = self._words(runner, _SAMPLE)
         if not isinstance(runner.train_loop, EpochBasedTrainLoop):
             self.batches.first = runner.iter  # MMEngine has the sampler skip what was seen
+            self.batches.counts_on = True
 
     def before_train_epoch(self, runner: Runner) -> None:
         """Seeds this process for what is drawn once an epoch."""
@@ -96,6 +97,7 @@ class SeededBatches:
         words: what they are seeded from besides epoch, batch and place in it.
         epoch: that is read.
         first: number of the first batch.
+        counts_on: whether numbers go on when all batches were given out, as in a run of iterations.
         skip: batches of the next epoch that are not given out, nor loaded.
     """
 
@@ -103,11 +105,14 @@ class SeededBatches:
         self.inner = inner
         self.words: tuple[int, ...] = ()
         self.epoch = self.first = self.skip = 0
+        self.counts_on = False
 
     def __iter__(self) -> Iterator[list[_Index]]:
-        skip, self.skip = self.skip, 0
+        skip, self.skip = self.first + self.skip, 0
         for number, batch in enumerate(self.inner, self.first):
-            if number - self.first >= skip:
+            if self.counts_on:
+                self.first = number + 1
+            if number >= skip:
                 place = (*self.words, self.epoch, number)
                 yield [_Index.at(index, (*place, n)) for n, index in enumerate(batch)]
 
