@@ -9,6 +9,7 @@ from mmengine.registry import HOOKS as MMENGINE_HOOKS
 from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS as MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS
 from mmengine.registry import RUNNERS as MMENGINE_RUNNERS
+from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
 from mmengine.registry import Registry, build_runner_from_cfg
 
 MODELS = Registry("model", parent=MMENGINE_MODELS, scope="rbdc_mm", locations=["rbdc_mm.models"])
@@ -16,7 +17,13 @@ DATASETS = Registry(
     "dataset",
     parent=MMENGINE_DATASETS,
     scope="rbdc_mm",
-    locations=["rbdc_mm.data.sharded_images"],
+    locations=["rbdc_mm.data.sharded_images", "rbdc_mm.data.captioned_images"],
+)
+TRANSFORMS = Registry(
+    "transform",
+    parent=MMENGINE_TRANSFORMS,
+    scope="rbdc_mm",
+    locations=["rbdc_mm.data.captioned_images"],
 )
 HOOKS = Registry("hook", parent=MMENGINE_HOOKS, scope="rbdc_mm", locations=["rbdc_mm.hooks"])
 OPTIM_WRAPPER_CONSTRUCTORS = Registry(

@@ -6,13 +6,14 @@ import csv
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from .caption_shards import caption_index_of, captions_in_shards
 from .findings import Tally, shown, some
-from .layout import DataLayoutError, DataMissingError, refuse
+from .image_files import missing
+from .layout import DataLayoutError, DataMissingError, refuse, report
 
 SEPARATORS = {"\t": "tab", ",": "comma", ";": "semicolon", "|": "bar"}
 IMAGE_KEY, CAPTION_KEY = "filepath", "title"  # as open_clip has them
@@ -40,13 +41,45 @@ def read_captions(cfg: Mapping[str, Any]) -> dict[str, list[str]]:
             missing.
     """
     path = place_of(cfg)
-    if not path.is_file():
-        raise DataMissingError(f"there is no file of captions {path} (looked from {Path.cwd()})")
+    _check_there(path, cfg)
     try:
         read = _read_coco if path.suffix == ".json" else _read_table
         return read(path, cfg)
     except UnicodeDecodeError as error:
         raise DataLayoutError(f"{path} is not UTF-8: {error}") from error
+
+
+def present_captions(cfg: Mapping[str, Any]) -> tuple[dict[str, list[str]], list[str]]:
+    """Path -> captions of the images that are there, and warnings about those that are not.
+
+    Raises:
+        DataLayoutError: as ``read_captions``; more than ``max_missing`` images are missing.
+    """
+    pairs = read_captions(cfg)
+    paths = [os.path.join(image_folder(cfg), name) for name in pairs]
+    present = dict(zip(paths, pairs.values(), strict=True))
+    absent = [paths[n] for n in missing(paths)]
+    if not absent:
+        return present, []
+    where, limit = place_of(cfg), cfg.get("max_missing", 0)
+    what = f"{len(absent)} of the {len(paths)} images of {where} are missing: {some(absent)}"
+    if len(absent) > limit or len(absent) == len(paths):
+        kind = DataMissingError if len(absent) == len(paths) else DataLayoutError
+        raise kind(
+            f"{what}. At most max_missing={limit} may be: set data_prefix to the folder of the "
+            "images (or data_root, of both), or raise max_missing to leave them out"
+        )
+    for path in absent:
+        del present[path]
+    return present, [f"{what}. They are left out: max_missing={limit} of the data set allows it"]
+
+
+def image_folder(cfg: Mapping[str, Any]) -> str:
+    """Where the paths of an ``ann_file``'s images begin."""
+    prefix = cfg.get("data_prefix") or ""
+    if isinstance(prefix, Mapping):
+        prefix = prefix.get("img_path", "")
+    return os.path.expanduser(os.path.join(cfg.get("data_root") or "", prefix))
 
 
 def place_of(cfg: Mapping[str, Any]) -> Path:
@@ -75,18 +108,23 @@ def fingerprint(cfg: Mapping[str, Any]) -> str:
             found.update(f"{os.path.basename(path)} {size}\n".encode())
     else:
         path = place_of(cfg)
-        if not path.is_file():
-            raise DataMissingError(f"there is no file of captions {path} (from {Path.cwd()})")
+        _check_there(path, cfg)
         with path.open("rb") as file:
             while block := file.read(2**20):
                 found.update(block)
     return found.hexdigest()
 
 
+def _check_there(path: Path, cfg: Mapping[str, Any]) -> None:
+    tree = f"{path}            (a line of names, then a path and a caption a line; or COCO's JSON)"
+    absent = [] if path.is_file() else [f"{path} is missing"]
+    report(Path(os.path.expanduser(cfg.get("data_root") or path.parent)), absent, tree)
+
+
 def _read_table(path: Path, cfg: Mapping[str, Any]) -> dict[str, list[str]]:
     """Rows of one image are several captions of it, as are several columns of captions."""
-    separator = cfg.get("separator", "\t")
-    image_key, keys = cfg.get("image_key", IMAGE_KEY), cfg.get("caption_key", CAPTION_KEY)
+    separator = cfg.get("separator") or "\t"
+    image_key, keys = cfg.get("image_key") or IMAGE_KEY, cfg.get("caption_key") or CAPTION_KEY
     keys = [keys] if isinstance(keys, str) else list(keys)
     quoting = csv.QUOTE_MINIMAL if cfg.get("quoted", True) else csv.QUOTE_NONE
     odd, pairs = Tally(), {}
@@ -165,9 +203,3 @@ def _checked(path: Path, odd: Tally, pairs: dict[str, list[str]]) -> dict[str, l
     ]
     refuse(path, errors or ([] if pairs else ["it has no caption"]))
     return pairs
-
-
-def missing_line(where: str | Path, names: Sequence[str], total: int) -> str:
-    """One sentence of images that are not there."""
-    few = some([shown(name) for name in names])
-    return f"{len(names)} of the {total} images of {where} are missing: {few}"

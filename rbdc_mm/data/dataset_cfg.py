@@ -14,7 +14,8 @@ from .layout import DataLayoutError
 FOLDER_TYPES = ("ImageNet", "CustomDataset")
 COCO_TYPES = ("CocoDataset",)
 SHARD_TYPES = ("ShardedImages",)
-KNOWN_TYPES = FOLDER_TYPES + COCO_TYPES + SHARD_TYPES
+CAPTION_TYPES = ("CaptionedImages",)
+KNOWN_TYPES = FOLDER_TYPES + COCO_TYPES + SHARD_TYPES + CAPTION_TYPES
 NUM_IMAGENET_CLASSES = 1000
 
 
