@@ -6,6 +6,8 @@ Configs register everything by ``custom_imports = dict(imports=['rbdc_mm.models'
 
 from mmengine.registry import DATASETS as MMENGINE_DATASETS
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
+from mmengine.registry import LOOPS as MMENGINE_LOOPS
+from mmengine.registry import METRICS as MMENGINE_METRICS
 from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS as MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS
 from mmengine.registry import RUNNERS as MMENGINE_RUNNERS
@@ -32,6 +34,10 @@ OPTIM_WRAPPER_CONSTRUCTORS = Registry(
     scope="rbdc_mm",
     locations=["rbdc_mm.models"],
 )
+METRICS = Registry(
+    "metric", parent=MMENGINE_METRICS, scope="rbdc_mm", locations=["rbdc_mm.evaluation"]
+)
+LOOPS = Registry("loop", parent=MMENGINE_LOOPS, scope="rbdc_mm", locations=["rbdc_mm.evaluation"])
 RUNNERS = Registry(
     "runner",
     build_func=build_runner_from_cfg,

@@ -34,6 +34,7 @@ ROOMS = (
     "hooks",
     "data",
     "protocol",
+    "evaluation",
     "show",
     "studies",
     "__main__",

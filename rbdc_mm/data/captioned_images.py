@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -124,10 +125,13 @@ class Tokenize(BaseTransform):
         ValueError: a sample without such a text.
     """
 
-    def __init__(self, tokenizer: Mapping | TextTokenizer, key: str = "caption") -> None:
-        is_cfg = isinstance(tokenizer, Mapping)
-        self.tokenizer = build_tokenizer(tokenizer) if is_cfg else tokenizer
-        self.key = key
+    def __init__(self, tokenizer: Mapping[str, Any], key: str = "caption") -> None:
+        self.cfg, self.key = tokenizer, key
+
+    @cached_property
+    def tokenizer(self) -> TextTokenizer:
+        """Built when it is first needed: a config may be looked at before its data is there."""
+        return build_tokenizer(self.cfg)
 
     def transform(self, results: dict) -> dict:
         """Adds them: (L,) long."""
@@ -141,4 +145,4 @@ class Tokenize(BaseTransform):
         return results
 
     def __repr__(self) -> str:
-        return f"Tokenize({self.tokenizer!r}, key={self.key!r})"
+        return f"Tokenize({self.cfg!r}, key={self.key!r})"

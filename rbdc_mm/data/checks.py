@@ -16,6 +16,7 @@ from .dataset_cfg import (
     is_known,
     is_remote,
     leaves,
+    loaders_of,
     type_name,
 )
 from .findings import some
@@ -68,10 +69,13 @@ def check_data(
             seen[loader].append((leaf, split))
             warnings += split.warnings
         warnings += check_metrics(cfg, seen[loader], heads, loader)
+        for more, _ in (*loaders_of(cfg, loader),)[1:]:
+            for leaf in filter(is_known, leaves(more["dataset"])):
+                warnings += look_at(leaf, learns=False).warnings
     for loader in _LOADERS:
         if loader not in loaders and cfg.get(f"{loader}_dataloader"):
             seen[loader] = _quietly(cfg[f"{loader}_dataloader"]["dataset"])
-    if not any(type_name(leaf) in CAPTION_TYPES for leaf, _ in seen.get("train", ())):
+    if not _learns_from_captions(cfg):  # else no label of one data set means one of another
         check_meaning({name: [split for _, split in found] for name, found in seen.items()})
     check_tokenizers(cfg, loaders)
     if trained_classes is not None:
@@ -188,6 +192,13 @@ def _check_heads(heads: Mapping[str, int], leaf: Mapping, split: Split, loader: 
         f"the data set of {loader}_dataloader has {wanted} classes ({some(split.classes, 12)}), "
         f"but the config has {', '.join(wrong)}: set num_classes of the heads to {wanted}, or "
         f"{names}"
+    )
+
+
+def _learns_from_captions(cfg: Mapping) -> bool:
+    loader = cfg.get("train_dataloader")
+    return bool(loader) and any(
+        type_name(leaf) in CAPTION_TYPES for leaf in leaves(loader["dataset"])
     )
 
 

@@ -28,6 +28,14 @@ def leaves(cfg: Mapping) -> Iterator[Mapping]:
         yield cfg
 
 
+def loaders_of(cfg: Mapping, loader: str) -> Iterator[tuple[Mapping, Any]]:
+    """A loop's data loader and evaluator, and ``more`` of them, as image-text loops have."""
+    if cfg.get(f"{loader}_dataloader"):
+        yield cfg[f"{loader}_dataloader"], cfg.get(f"{loader}_evaluator")
+    for one in (cfg.get(f"{loader}_cfg") or {}).get("more") or ():
+        yield one["dataloader"], one.get("evaluator")
+
+
 def type_name(cfg: Mapping) -> str:
     """Its type without scope."""
     kind = cfg.get("type", "")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from .dataset_cfg import as_list, leaves, pipeline_of, type_name
+from .dataset_cfg import as_list, leaves, loaders_of, pipeline_of, type_name
 from .layout import DataLayoutError
-from .tokenizers import TextTokenizer, build_tokenizer, check_vocab_size
+from .tokenizers import build_tokenizer, check_vocab_size
 
 
 def check_tokenizers(cfg: Mapping, loaders: tuple[str, ...]) -> None:
@@ -17,7 +17,7 @@ def check_tokenizers(cfg: Mapping, loaders: tuple[str, ...]) -> None:
         cfg: a config; its model's ``vocab_size`` and ``context_length`` count, wherever they stand.
         loaders: whose pipelines and evaluators are looked at.
     """
-    found = list(_tokenizers(cfg, loaders))
+    found = [(where, build_tokenizer(one)) for where, one in tokenizer_cfgs(cfg, loaders)]
     if not found:
         return
     (first, one), *others = found
@@ -38,18 +38,14 @@ def check_tokenizers(cfg: Mapping, loaders: tuple[str, ...]) -> None:
             )
 
 
-def _tokenizers(cfg: Mapping, loaders: tuple[str, ...]) -> Iterator[tuple[str, TextTokenizer]]:
+def tokenizer_cfgs(cfg: Mapping, loaders: tuple[str, ...]) -> Iterator[tuple[str, Mapping]]:
+    """Each tokenizer's config, of pipelines and evaluators, with its place."""
     for loader in loaders:
-        dataloader = cfg.get(f"{loader}_dataloader")
-        for leaf in leaves(dataloader["dataset"]) if dataloader else ():
-            for step in pipeline_of(leaf):
-                if type_name(step) == "Tokenize":
-                    name = f"Tokenize of {loader}_dataloader"
-                    yield name, build_tokenizer(step["tokenizer"])
-        for metric in as_list(cfg.get(f"{loader}_evaluator") or ()):
-            if isinstance(metric, Mapping) and isinstance(metric.get("tokenizer"), Mapping):
-                name = f"{type_name(metric)} of {loader}_evaluator"
-                yield name, build_tokenizer(metric["tokenizer"])
+        for dataloader, evaluator in loaders_of(cfg, loader):
+            steps = [step for leaf in leaves(dataloader["dataset"]) for step in pipeline_of(leaf)]
+            for one in (*steps, *as_list(evaluator or ())):
+                if isinstance(one, Mapping) and isinstance(one.get("tokenizer"), Mapping):
+                    yield f"{type_name(one)} of {loader}", one["tokenizer"]
 
 
 def _settings(cfg: Any, path: str) -> Iterator[tuple[str, str, int]]:

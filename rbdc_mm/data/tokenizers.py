@@ -23,6 +23,7 @@ from rbdc_mm.whole_files import write_text
 
 from .captions import each_caption, fingerprint, place_of
 from .findings import shown
+from .layout import DataMissingError
 from .store import lock
 
 if TYPE_CHECKING:
@@ -84,8 +85,8 @@ def build_tokenizer(cfg: Mapping[str, Any]) -> TextTokenizer:
               beside them, named after their content.
 
     Raises:
-        FileNotFoundError, ValueError: no such file, or it is none; another vocabulary size than
-            ``vocab_size``; settings that are unknown or missing.
+        ValueError: no such file, or it is none; another vocabulary size than ``vocab_size``;
+            settings that are unknown or missing; see ``captions.read_captions``.
     """
     unknown = set(cfg) - {"file", "captions", "vocab_size", "context_length"}
     if unknown or bool(cfg.get("file")) == bool(cfg.get("captions")):
@@ -101,7 +102,7 @@ def build_tokenizer(cfg: Mapping[str, Any]) -> TextTokenizer:
     else:
         path = Path(cfg["file"]).expanduser()
         if not path.is_file():
-            raise FileNotFoundError(f"there is no tokenizer {path} (looked from {Path.cwd()})")
+            raise DataMissingError(f"the tokenizer {path} is missing (looked from {Path.cwd()})")
     tokenizer = TextTokenizer(_read(str(path), path.stat().st_mtime_ns), context_length, str(path))
     if vocab_size is not None:
         check_vocab_size(tokenizer, vocab_size, "the tokenizer's config")

@@ -1,0 +1,169 @@
+"""Zero-shot classification and retrieval: against plain NumPy, in training, over ranks."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from image_text_stand_in import StandInPretrainer, stand_in_config
+from mmengine.evaluator import Evaluator
+from mmengine.runner import Runner
+
+from rbdc_mm.data import build_tokenizer, make_captioned_scenes
+from rbdc_mm.evaluation import ImageTextRecall, ZeroShotAccuracy
+from rbdc_mm.evaluation.prompts import class_words, prompts_of
+
+CLASSES = ("red_star", "blue_star", "red_ring", "blue_ring", "red_heart", "blue_heart")
+
+
+@pytest.fixture(scope="module")
+def scenes(tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("data") / "captioned_scenes"
+    return make_captioned_scenes(out, num_train=96, num_val=24, per_class=2).root
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tmp_path_factory) -> dict:
+    path = tmp_path_factory.mktemp("captions") / "captions.tsv"
+    words = sorted({word for name in CLASSES for word in name.split("_")})
+    path.write_text("title\tfilepath\n" + "".join(f"a {word} picture\tx\n" for word in words))
+    return dict(captions=str(path), vocab_size=300, context_length=12)
+
+
+@pytest.fixture
+def model() -> StandInPretrainer:
+    torch.manual_seed(0)
+    return StandInPretrainer(vocab_size=300).eval()
+
+
+def images(count: int) -> torch.Tensor:
+    return torch.randn(count, 16, generator=torch.Generator().manual_seed(1)) * 3  # of any length
+
+
+def judged(metric, model, samples: list[dict], classes=CLASSES, batch: int = 4) -> dict:
+    evaluator = Evaluator([metric])
+    evaluator.dataset_meta = dict(classes=classes)
+    metric.show(model)
+    for n in range(0, len(samples), batch):
+        evaluator.process(samples[n : n + batch])
+    return evaluator.evaluate(len(samples))
+
+
+def features(model, tokenizer: dict, texts: list[str]) -> np.ndarray:
+    with torch.no_grad():
+        return model.extract_text_feat(build_tokenizer(tokenizer)(texts)).numpy()
+
+
+def unit(x: np.ndarray) -> np.ndarray:
+    return x / np.linalg.norm(x, axis=-1, keepdims=True)
+
+
+@pytest.mark.parametrize("batch", [1, 4])
+def test_accuracy_is_that_of_numpy(model, tokenizer, batch):
+    templates, found = ["a {}.", "the {} picture", "{}"], images(40)
+    labels = np.arange(40) % 6
+    samples = [
+        dict(sample_idx=n, image_feat=found[n], gt_label=torch.tensor([labels[n]]))
+        for n in range(40)
+    ]
+    metric = ZeroShotAccuracy(tokenizer, templates=templates, topk=(1, 3), text_batch=5)
+    got = judged(metric, model, samples, batch=batch)
+    named = [
+        unit(features(model, tokenizer, [one.format(name.replace("_", " ")) for one in templates]))
+        for name in CLASSES
+    ]
+    classes = unit(np.stack([each.mean(0) for each in named]))
+    order = np.argsort(-unit(found.numpy()) @ classes.T, 1)
+    for k in (1, 3):
+        wanted = 100 * np.mean([label in row[:k] for row, label in zip(order, labels, strict=True)])
+        assert got[f"zero_shot/top{k}"] == pytest.approx(wanted)
+    assert 0 < got["zero_shot/top1"] < got["zero_shot/top3"] < 100
+
+
+def test_recall_is_that_of_numpy(model, tokenizer):
+    rng, found = np.random.default_rng(0), images(20)
+    texts = [
+        [" ".join(rng.choice(["a", "red", "star", "ring", "blue"], 6)) for _ in range(count)]
+        for count in rng.integers(1, 6, 20)
+    ]
+    samples = [dict(sample_idx=n, image_feat=found[n], captions=texts[n]) for n in range(20)]
+    got = judged(ImageTextRecall(tokenizer), model, samples)
+    owner = np.repeat(np.arange(20), [len(each) for each in texts])
+    scores = unit(found.numpy()) @ unit(features(model, tokenizer, sum(texts, []))).T
+    for k in (1, 5, 10):
+        by_image = [n in owner[row[:k]] for n, row in enumerate(np.argsort(-scores, 1))]
+        by_text = [n in row[:k] for n, row in zip(owner, np.argsort(-scores.T, 1), strict=True)]
+        assert got[f"retrieval/i2t_recall@{k}"] == pytest.approx(100 * np.mean(by_image))
+        assert got[f"retrieval/t2i_recall@{k}"] == pytest.approx(100 * np.mean(by_text))
+    assert len(set(got.values())) > 3
+
+
+@pytest.mark.parametrize("value", [1.0, float("nan")])
+def test_what_tells_nothing_apart_is_right_about_nothing(model, tokenizer, value):
+    for parameter in model.parameters():
+        parameter.data.fill_(value)
+    flat = dict(image_feat=torch.full((16,), value))
+    samples = [
+        dict(flat, sample_idx=n, gt_label=torch.tensor([n % 6]), captions=[f"star {n}"])
+        for n in range(12)
+    ]
+    assert set(judged(ZeroShotAccuracy(tokenizer), model, samples).values()) == {0}
+    assert set(judged(ImageTextRecall(tokenizer), model, samples).values()) == {0}
+
+
+def test_what_a_sampler_shows_twice_counts_once(model, tokenizer):
+    found = images(15)
+    samples = [
+        dict(sample_idx=n, image_feat=found[n], gt_label=torch.tensor([n % 6]), captions=["a star"])
+        for n in range(15)
+    ]
+    for metric in (ZeroShotAccuracy, ImageTextRecall):
+        once = judged(metric(tokenizer), model, samples)
+        assert judged(metric(tokenizer), model, [*samples, samples[0]]) == once
+
+
+def test_prompts():
+    assert [len(prompts_of(name, ["dog"])[0]) for name in (
+        "openai_imagenet", "openai_imagenet_sub", "openai_cifar100", "vanilla"
+    )] == [80, 7, 18, 1]  # fmt: skip
+    assert prompts_of("vanilla", ["dog", "cat"]) == [["a photo of a dog"], ["a photo of a cat"]]
+    assert class_words("imagenet", ["n"] * 1000)[:2] == ["tench", "goldfish"]
+    assert class_words({"b": "bee", "a": "ant"}, ["a", "b"]) == ["ant", "bee"]
+
+
+def run(cfg) -> dict:
+    runner = Runner.from_cfg(cfg)
+    runner.train()
+    return runner.val_loop.run()
+
+
+def test_in_training(scenes, tmp_path):
+    """By a real run: both data sets in one evaluation, the same again, and better than chance."""
+    metrics = run(stand_in_config(scenes, tmp_path / "one", epochs=8))
+    assert set(metrics) == {"zero_shot/top1", "zero_shot/top5"} | {
+        f"retrieval/{way}_recall@{k}" for way in ("i2t", "t2i") for k in (1, 5, 10)
+    }
+    assert (
+        metrics["retrieval/t2i_recall@10"] > 100 * 10 / 24 and metrics["zero_shot/top5"] > 100 / 36
+    )
+    assert run(stand_in_config(scenes, tmp_path / "two", epochs=8)) == metrics
+    lines = next((tmp_path / "one").glob("*/vis_data/scalars.json")).read_text().splitlines()
+    assert "retrieval/i2t_recall@5" in json.loads(lines[-1])
+    workers = stand_in_config(scenes, tmp_path / "three", epochs=8)
+    workers.train_dataloader.num_workers = 2
+    assert run(workers) == metrics
+
+
+def test_two_sets_of_one_kind_need_a_prefix(scenes, tmp_path):
+    cfg = stand_in_config(scenes, tmp_path)
+    again = dict(dataloader=cfg.val_dataloader, evaluator=cfg.val_evaluator)
+    cfg.val_cfg.more = [again]
+    with pytest.raises(ValueError, match=re.escape("two evaluators measure zero_shot/top1: give")):
+        Runner.from_cfg(cfg).val()
+    cfg.val_cfg.more[0].evaluator = dict(cfg.val_evaluator, prefix="again")
+    metrics = Runner.from_cfg(cfg).val()
+    assert metrics["again/top1"] == metrics["zero_shot/top1"]
