@@ -4,18 +4,29 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
+from copy import deepcopy
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from image_text_stand_in import StandInPretrainer, stand_in_config
+from mmengine.dataset import Compose
 from mmengine.evaluator import Evaluator
 from mmengine.runner import Runner
+from mmpretrain.registry import TRANSFORMS
+from PIL import Image
 
+from helpers import load_tool
+from image_text_stand_in import StandInPretrainer, stand_in_config
 from rbdc_mm.data import build_tokenizer, make_captioned_scenes
 from rbdc_mm.evaluation import ImageTextRecall, ZeroShotAccuracy
 from rbdc_mm.evaluation.prompts import class_words, prompts_of
+from rbdc_mm.evaluation.several import _pipeline, add_to_record
+from rbdc_mm.whole_files import write_text
+from whole_record import whole_record
 
 CLASSES = ("red_star", "blue_star", "red_ring", "blue_ring", "red_heart", "blue_heart")
 
@@ -93,7 +104,7 @@ def test_recall_is_that_of_numpy(model, tokenizer):
     samples = [dict(sample_idx=n, image_feat=found[n], captions=texts[n]) for n in range(20)]
     got = judged(ImageTextRecall(tokenizer), model, samples)
     owner = np.repeat(np.arange(20), [len(each) for each in texts])
-    scores = unit(found.numpy()) @ unit(features(model, tokenizer, sum(texts, []))).T
+    scores = unit(found.numpy()) @ unit(features(model, tokenizer, [*chain(*texts)])).T
     for k in (1, 5, 10):
         by_image = [n in owner[row[:k]] for n, row in enumerate(np.argsort(-scores, 1))]
         by_text = [n in row[:k] for n, row in zip(owner, np.argsort(-scores.T, 1), strict=True)]
@@ -135,35 +146,97 @@ def test_prompts():
     assert class_words({"b": "bee", "a": "ant"}, ["a", "b"]) == ["ant", "bee"]
 
 
-def run(cfg) -> dict:
+@pytest.fixture(scope="module")
+def trained(scenes, tmp_path_factory) -> tuple[Runner, dict]:
+    """A real run, and its metrics at its last evaluation."""
+    cfg = stand_in_config(scenes, tmp_path_factory.mktemp("runs") / "trained", epochs=5)
+    seen = deepcopy(dict(dataloader=cfg.val_dataloader, evaluator=cfg.val_evaluator))
+    seen["dataloader"]["dataset"]["data_root"] = f"{scenes}/zero_shot/seen"
+    seen["evaluator"]["prefix"] = "seen"
+    cfg.val_cfg.more.append(seen)
     runner = Runner.from_cfg(cfg)
     runner.train()
-    return runner.val_loop.run()
+    return runner, runner.val_loop.run()
 
 
-def test_in_training(scenes, tmp_path):
-    """By a real run: both data sets in one evaluation, the same again, and better than chance."""
-    metrics = run(stand_in_config(scenes, tmp_path / "one", epochs=8))
-    assert set(metrics) == {"zero_shot/top1", "zero_shot/top5"} | {
+def test_in_training(trained):
+    """All data sets in one evaluation, among what is logged, better than chance."""
+    runner, metrics = trained
+    assert set(metrics) == {f"{kind}/top{k}" for kind in ("zero_shot", "seen") for k in (1, 5)} | {
         f"retrieval/{way}_recall@{k}" for way in ("i2t", "t2i") for k in (1, 5, 10)
     }
-    assert (
-        metrics["retrieval/t2i_recall@10"] > 100 * 10 / 24 and metrics["zero_shot/top5"] > 100 / 36
-    )
-    assert run(stand_in_config(scenes, tmp_path / "two", epochs=8)) == metrics
-    lines = next((tmp_path / "one").glob("*/vis_data/scalars.json")).read_text().splitlines()
-    assert "retrieval/i2t_recall@5" in json.loads(lines[-1])
-    workers = stand_in_config(scenes, tmp_path / "three", epochs=8)
-    workers.train_dataloader.num_workers = 2
-    assert run(workers) == metrics
-
-
-def test_two_sets_of_one_kind_need_a_prefix(scenes, tmp_path):
-    cfg = stand_in_config(scenes, tmp_path)
-    again = dict(dataloader=cfg.val_dataloader, evaluator=cfg.val_evaluator)
-    cfg.val_cfg.more = [again]
+    assert metrics["retrieval/t2i_recall@10"] > 100 * 10 / 24
+    assert metrics["seen/top5"] > 100 * 5 / 36
+    lines = next(Path(runner.work_dir).glob("*/vis_data/scalars.json")).read_text().splitlines()
+    assert json.loads(lines[-1])["retrieval/i2t_recall@5"] == metrics["retrieval/i2t_recall@5"]
+    runner.val_loop.more[1].evaluator.metrics[0].prefix = "zero_shot"
     with pytest.raises(ValueError, match=re.escape("two evaluators measure zero_shot/top1: give")):
-        Runner.from_cfg(cfg).val()
-    cfg.val_cfg.more[0].evaluator = dict(cfg.val_evaluator, prefix="again")
-    metrics = Runner.from_cfg(cfg).val()
-    assert metrics["again/top1"] == metrics["zero_shot/top1"]
+        runner.val_loop.run()
+    runner.val_loop.more[1].evaluator.metrics[0].prefix = "seen"
+
+
+SETS = {
+    "unseen": """
+dataset = dict(type="CustomDataset", data_prefix="{scenes}/zero_shot/unseen")
+evaluator = dict(type="rbdc_mm.ZeroShotAccuracy", templates=["a {{}}", "a picture of a {{}}"])
+""",
+    "scenes": """
+dataset = dict(
+    type="rbdc_mm.CaptionedImages",
+    data_root="{scenes}",
+    data_prefix="val",
+    ann_file="annotations/captions_val.json",
+    test_mode=True,
+)
+evaluator = [dict(type="rbdc_mm.ImageTextRecall", topk=(1, 5))]
+""",
+}
+
+
+def data_config(scenes: Path, folder: Path, name: str) -> str:
+    (folder / f"{name}.py").write_text(SETS[name].format(scenes=scenes))
+    return str(folder / f"{name}.py")
+
+
+def test_the_tool_judges_on_several_sets(scenes, trained, tmp_path, capsys):
+    checkpoint, metrics = Path(trained[0].work_dir) / "epoch_5.pth", trained[1]
+    tool = load_tool("evaluate_clip").main
+    sets = [data_config(scenes, tmp_path, name) for name in ("unseen", "scenes")]
+    out = ["--out", str(tmp_path / "found.json"), "--workers", "0"]
+    assert tool([str(checkpoint), "--data", *sets, *out]) == 0, capsys.readouterr().err
+    found = json.loads((tmp_path / "found.json").read_text())
+    names = ("zero_shot/top1", "zero_shot/top5", "retrieval/i2t_recall@1", "retrieval/t2i_recall@5")
+    printed = capsys.readouterr().out
+    for name in names:
+        where = "unseen" if "zero" in name else "scenes"
+        assert found[f"{where}/{name}"] == pytest.approx(metrics[name])
+        assert f"{where}/{name}: {metrics[name]:.2f}" in printed
+    assert tool([str(checkpoint), "--data", *sets, *out, "--record"]) == 1
+    assert "there is no run.json of a finished, evaluated run" in capsys.readouterr().err
+
+
+def test_what_is_recorded_becomes_columns(tmp_path):
+    checkpoint = tmp_path / "run/final.pth"
+    record = dict(whole_record(), finished=True, history={"2": {"zero_shot/top1": 12.5}})
+    write_text(json.dumps(record), checkpoint.with_name("run.json"))
+    add_to_record(checkpoint, {"cifar10/zero_shot/top1": 30.0, "coco/retrieval/i2t_recall@1": 7.5})
+    command = [sys.executable, "tools/aggregate.py", tmp_path, "--out", tmp_path / "tables"]
+    subprocess.run([*command, "--formats", "md"], check=True, capture_output=True)
+    table = "".join(path.read_text() for path in (tmp_path / "tables").glob("*.md"))
+    wanted = (" zero_shot/top1 |", "cifar10/zero_shot/top1", "30", "7.5")
+    assert not [one for one in wanted if one not in table], table
+
+
+def test_images_in_memory_are_read_as_files_are(scenes, tmp_path):
+    """CIFAR's are RGB, where files are read as BGR."""
+    cfg = stand_in_config(scenes, tmp_path)
+    path = next((scenes / "zero_shot/seen").glob("*/*.jpg"))
+    pixels = np.asarray(Image.open(path))
+    results = [
+        Compose([TRANSFORMS.build(step) for step in _pipeline(cfg, kind)])(dict(one, sample_idx=0))
+        for kind, one in (
+            ("CIFAR10", dict(img=pixels)),
+            ("CustomDataset", dict(img_path=str(path))),
+        )
+    ]
+    assert torch.equal(*(one["inputs"] for one in results))

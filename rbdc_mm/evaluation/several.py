@@ -80,7 +80,7 @@ def evaluate_clip(
     sets = [_judging(cfg, read_config(one), str(one), known[0], loader) for one in data]
     metrics: dict[str, float] = {}
     for name, one in zip(names, sets, strict=True):
-        one.work_dir = str(folder / name)
+        one.work_dir, one.experiment_name = str(folder / name), name
         metrics |= {f"{name}/{k}": float(v) for k, v in evaluate(one, checkpoint, amp=amp).items()}
     return metrics
 
