@@ -74,9 +74,7 @@ def stand_in_config(scenes: Path, work_dir: Path, epochs: int = 2) -> Config:
     zero_shot = dict(
         dataloader=dict(in_order, dataset=unseen),
         evaluator=dict(
-            type="rbdc_mm.ZeroShotAccuracy",
-            tokenizer=tokenizer,
-            templates=["a {}", "a picture of a {}"],
+            Config.fromfile("configs/data_sets/scenes_unseen.py").evaluator, tokenizer=tokenizer
         ),
     )
     recall = dict(

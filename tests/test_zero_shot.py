@@ -13,12 +13,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from mmengine import Config
 from mmengine.dataset import Compose
 from mmengine.evaluator import Evaluator
 from mmengine.runner import Runner
-from mmpretrain.registry import TRANSFORMS
+from mmpretrain.registry import DATASETS, METRICS, TRANSFORMS
 from PIL import Image
 
+from conftest import ROOT
 from helpers import load_tool
 from image_text_stand_in import StandInPretrainer, stand_in_config
 from rbdc_mm.data import build_tokenizer, make_captioned_scenes
@@ -28,6 +30,8 @@ from rbdc_mm.evaluation.several import _pipeline, add_to_record
 from rbdc_mm.whole_files import write_text
 from whole_record import whole_record
 
+SETS = ROOT / "configs/data_sets"
+NAMES = {"zero_shot": "unseen", "seen": "seen", "retrieval": "retrieval"}
 CLASSES = ("red_star", "blue_star", "red_ring", "blue_ring", "red_heart", "blue_heart")
 
 
@@ -175,44 +179,39 @@ def test_in_training(trained):
     runner.val_loop.more[1].evaluator.metrics[0].prefix = "seen"
 
 
-SETS = {
-    "unseen": """
-dataset = dict(type="CustomDataset", data_prefix="{scenes}/zero_shot/unseen")
-evaluator = dict(type="rbdc_mm.ZeroShotAccuracy", templates=["a {{}}", "a picture of a {{}}"])
-""",
-    "scenes": """
-dataset = dict(
-    type="rbdc_mm.CaptionedImages",
-    data_root="{scenes}",
-    data_prefix="val",
-    ann_file="annotations/captions_val.json",
-    test_mode=True,
-)
-evaluator = [dict(type="rbdc_mm.ImageTextRecall", topk=(1, 5))]
-""",
-}
-
-
-def data_config(scenes: Path, folder: Path, name: str) -> str:
-    (folder / f"{name}.py").write_text(SETS[name].format(scenes=scenes))
-    return str(folder / f"{name}.py")
-
-
-def test_the_tool_judges_on_several_sets(scenes, trained, tmp_path, capsys):
+def test_the_tool_judges_on_several_sets(scenes, trained, tmp_path, monkeypatch, capsys):
     checkpoint, metrics = Path(trained[0].work_dir) / "epoch_5.pth", trained[1]
     tool = load_tool("evaluate_clip").main
-    sets = [data_config(scenes, tmp_path, name) for name in ("unseen", "scenes")]
-    out = ["--out", str(tmp_path / "found.json"), "--workers", "0"]
-    assert tool([str(checkpoint), "--data", *sets, *out]) == 0, capsys.readouterr().err
-    found = json.loads((tmp_path / "found.json").read_text())
-    names = ("zero_shot/top1", "zero_shot/top5", "retrieval/i2t_recall@1", "retrieval/t2i_recall@5")
-    printed = capsys.readouterr().out
-    for name in names:
-        where = "unseen" if "zero" in name else "scenes"
-        assert found[f"{where}/{name}"] == pytest.approx(metrics[name])
-        assert f"{where}/{name}: {metrics[name]:.2f}" in printed
-    assert tool([str(checkpoint), "--data", *sets, *out, "--record"]) == 1
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/captioned_scenes").symlink_to(scenes)
+    monkeypatch.chdir(tmp_path)
+    sets = [str(SETS / f"scenes_{name}.py") for name in ("unseen", "seen", "retrieval")]
+    arguments = [str(checkpoint), "--data", *sets, "--workers", "0"]
+    assert tool([*arguments, "--out", "found.json"]) == 0, capsys.readouterr().err
+    found, printed = json.loads(Path("found.json").read_text()), capsys.readouterr().out
+    for name, value in metrics.items():
+        kind, number = name.split("/")
+        name = f"scenes_{NAMES[kind]}/{'zero_shot' if kind == 'seen' else kind}/{number}"
+        assert found.pop(name) == pytest.approx(value)
+        assert f"{name}: {value:.2f}" in printed
+    assert not found
+    assert tool([*arguments, "--record"]) == 1
     assert "there is no run.json of a finished, evaluated run" in capsys.readouterr().err
+
+
+def test_data_sets_are_as_their_configs_say():
+    """All but those that are there build, with names for their classes."""
+    for path in sorted(SETS.glob("*.py")):
+        cfg = Config.fromfile(path)
+        text = path.read_text()
+        assert f"--data configs/data_sets/{path.name}\n# Needs: data/" in text.replace("#\n", "")
+        dataset = DATASETS.build(dict(cfg.dataset, lazy_init=True, pipeline=[]))
+        metric = METRICS.build(dict(cfg.evaluator, tokenizer=dict(file="later.json")))
+        if isinstance(metric, ImageTextRecall):
+            assert dataset.test_mode
+        elif not path.stem.startswith("scenes"):  # which name their folders
+            assert len(class_words(metric.class_names, dataset.CLASSES)) == len(dataset.CLASSES) > 9
+            assert prompts_of(metric.templates, dataset.CLASSES)
 
 
 def test_what_is_recorded_becomes_columns(tmp_path):
