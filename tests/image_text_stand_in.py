@@ -85,7 +85,7 @@ def stand_in_config(scenes: Path, work_dir: Path, epochs: int = 2) -> Config:
         dict(
             default_scope="mmpretrain",
             custom_imports=dict(
-                imports=["rbdc_mm.models", "rbdc_mm.hooks", "rbdc_mm.evaluation"],
+                imports=["rbdc_mm.models", "rbdc_mm.hooks", "image_text_stand_in"],
             ),
             work_dir=str(work_dir),
             model=dict(
