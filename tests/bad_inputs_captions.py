@@ -187,6 +187,10 @@ CASES = [
         ("no file of captions", spoilt(lambda f: dict(ann_file="lost.tsv")), "lost.tsv is missing"),
         ("neither captions nor shards", spoilt(lambda f: dict(ann_file="")),
          "the captions have no place: set ann_file"),
+        ("both captions and shards", spoilt(lambda f: None, split="train"),
+         "captions are either in ann_file='train.tsv' or in shards: set one of them"),
+        ("another number of captioned images", spoilt(lambda f: None, num_samples=5),
+         "num_samples=5, but train.tsv has 4 images"),
         ("a CSV with another separator than said", rows("a,images/0.jpg", header="title,filepath"),
          r"no column 'filepath', 'title': split at '\\t' \(tab\) its first line is "
          r"\['title,filepath'\]; separators seen in it: 1 comma"),
@@ -305,6 +309,9 @@ CASES = [
          r"a\.py has no dataset and no evaluator: a data set's config says dataset="),
         ("a model's config that reads no images", tool({"a.py": GOOD}, MODEL, tokenizer=TEXT),
          "neither a test_dataloader nor a val_dataloader that says how images are read"),
+        ("a data set that is not there",
+         tool({"a.py": GOOD.replace(")", ", data_root='lost', download=False, pipeline=[1])", 1)},
+              MODEL, tokenizer=TEXT), r"a\.py: its CIFAR10 cannot be read \(Cannot find"),
         ("metrics for a run that is not there", unrecorded,
          r"there is no run\.json of a finished, evaluated run beside final\.pth"),
     ]

@@ -17,7 +17,7 @@ from rbdc_mm.registry import DATASETS, TRANSFORMS
 
 from . import sharded_images  # noqa: F401  (registers how images are read out of shards)
 from .caption_shards import caption_index_of, captions_in_shards
-from .captions import is_sharded, present_captions
+from .captions import is_sharded, place_of, present_captions
 from .tokenizers import TextTokenizer, build_tokenizer
 
 
@@ -45,7 +45,7 @@ class CaptionedImages(BaseDataset):
         shards: see ``ShardedImages``; samples are ``<name>.jpg`` with ``<name>.txt`` or
             ``<name>.json``.
         split: ``train`` reads the shards ``train-*.tar``.
-        num_samples: that there must be in shards.
+        num_samples: images that there must be, those that are missing on disk among them.
         index: file to keep the shards' index in; by default beside them.
         **kwargs: see mmpretrain's ``BaseDataset``.
 
@@ -81,6 +81,7 @@ class CaptionedImages(BaseDataset):
 
     def load_data_list(self) -> list[dict[str, Any]]:
         """Path of every image, and its captions or where these lie."""
+        place_of(self.place)
         if is_sharded(self.place):
             index = caption_index_of(self.place)
             return [

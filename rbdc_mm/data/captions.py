@@ -44,9 +44,15 @@ def read_captions(cfg: Mapping[str, Any]) -> dict[str, list[str]]:
     _check_there(path, cfg)
     try:
         read = _read_coco if path.suffix == ".json" else _read_table
-        return read(path, cfg)
+        found = read(path, cfg)
     except UnicodeDecodeError as error:
         raise DataLayoutError(f"{path} is not UTF-8: {error}") from error
+    wanted = cfg.get("num_samples")
+    if wanted is not None and wanted != len(found):
+        raise DataLayoutError(
+            f"num_samples={wanted}, but {path} has {len(found)} images: is it cut off, or another?"
+        )
+    return found
 
 
 def present_captions(cfg: Mapping[str, Any]) -> tuple[dict[str, list[str]], list[str]]:
@@ -83,7 +89,11 @@ def image_folder(cfg: Mapping[str, Any]) -> str:
 
 
 def place_of(cfg: Mapping[str, Any]) -> Path:
-    """The file of captions, or the first of the shards."""
+    """The file of captions, or the first of the shards; DataLayoutError where both are named."""
+    if is_sharded(cfg) and cfg.get("ann_file"):
+        raise DataLayoutError(
+            f"captions are either in ann_file={cfg['ann_file']!r} or in shards: set one of them"
+        )
     if is_sharded(cfg):
         return Path(caption_index_of(cfg).shards[0])
     if not cfg.get("ann_file"):

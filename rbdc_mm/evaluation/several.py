@@ -9,10 +9,11 @@ from typing import Any
 
 from mmengine import Config
 from mmengine.dist import is_main_process
+from mmpretrain.registry import DATASETS
 
 from rbdc_mm.checkpoint.files import load_file
 from rbdc_mm.config import plain_config, read_config
-from rbdc_mm.data.dataset_cfg import leaves, loaders_of, pipeline_of, type_name
+from rbdc_mm.data.dataset_cfg import is_known, leaves, loaders_of, pipeline_of, type_name
 from rbdc_mm.data.same_tokenizer import tokenizer_cfgs
 from rbdc_mm.protocol.launch import apply_options, evaluate
 from rbdc_mm.records import RECORD, RunRecord
@@ -137,6 +138,7 @@ def _judging(
         cfg.pop(key, None)
     for key in ("val_dataloader", "val_cfg", "val_evaluator", "custom_hooks"):
         cfg.pop(key, None)
+    _check_there(dataset, name)
     cfg.test_cfg = dict(type="rbdc_mm.ImageTextTestLoop")
     cfg.test_dataloader = dict(
         loader,
@@ -149,6 +151,19 @@ def _judging(
         for one in evaluators
     ]
     return cfg
+
+
+def _check_there(dataset: Mapping[str, Any], name: str) -> None:
+    """Builds a data set of which ``check_data`` knows nothing."""
+    if is_known(dataset):
+        return
+    try:
+        DATASETS.build({**dataset, "pipeline": []})
+    except (RuntimeError, OSError, AssertionError) as error:
+        raise ValueError(
+            f"{name}: its {type_name(dataset)} cannot be read ({' '.join(str(error).split())}): "
+            "have it where dataset.data_root says"
+        ) from error
 
 
 def _pipeline(cfg: Config, kind: str) -> list[dict]:
