@@ -20,7 +20,9 @@ from rbdc_mm.protocol.run import make_plan
 from rbdc_mm.report.words import METHODS
 
 CONFIGS = sorted(
-    str(p.relative_to(ROOT)) for p in (ROOT / "configs").rglob("*.py") if p.parent.name != "_base_"
+    str(p.relative_to(ROOT))
+    for p in (ROOT / "configs").rglob("*.py")
+    if p.parent.name not in ("_base_", "data_sets")  # parts, and what models are judged on
 )
 COCO = [Path(path).stem for path in CONFIGS if path.startswith("configs/coco/")]
 _COSTS: dict[str, int] = {}  # of the recipes built so far: arms share one, and one test of it

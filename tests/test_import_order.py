@@ -34,6 +34,7 @@ ROOMS = (
     "hooks",
     "data",
     "protocol",
+    "evaluation",
     "launch",
     "show",
     "studies",

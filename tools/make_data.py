@@ -1,7 +1,8 @@
 """Make a data set: python tools/make_data.py NAME [--source PATH] [--out DIR].
 
-Offline: digits, digit_scenes, fractals. Of a path: class_folders, shards, cifar, penn_fudan (the
-last two are downloaded where no path is given); these print the config that trains on them.
+Offline: digits, digit_scenes, captioned_scenes, fractals. Of a path: class_folders, shards, cifar,
+penn_fudan (the last two are downloaded where no path is given); these print the config that trains
+on them.
 
 Made once; the same command again checks the files against their manifest and reuses them.
 """
@@ -47,6 +48,16 @@ def parse_args() -> argparse.Namespace:
         num_val=(100, "scenes held out"),
         size=(160, "side in pixels"),
         max_digits=(6, "digits per scene at most"),
+        split_seed=(0, "seed of the digits data set whose split is kept"),
+    )
+    add(
+        "captioned_scenes",
+        "digits and shapes over photographs and patterns, with captions and a zero-shot test",
+        num_train=(8000, "scenes for training"),
+        num_val=(500, "scenes held out for retrieval"),
+        per_class=(10, "scenes of each class of the zero-shot tests"),
+        num_captions=(5, "captions of each scene"),
+        size=(64, "side in pixels"),
         split_seed=(0, "seed of the digits data set whose split is kept"),
     )
     add(

@@ -9,17 +9,20 @@ from typing import Any
 from .class_folders import check_range
 from .class_meaning import check_meaning, check_trained_classes
 from .dataset_cfg import (
+    CAPTION_TYPES,
     COCO_TYPES,
     KNOWN_TYPES,
     heads_of,
     is_known,
     is_remote,
     leaves,
+    loaders_of,
     type_name,
 )
 from .findings import some
 from .judging import check_metrics, judge_of, metrics_of
 from .layout import DataLayoutError, DataMissingError, refuse
+from .same_tokenizer import check_tokenizers
 from .splits import Split, look_at
 
 _LOADERS = ("train", "val", "test")
@@ -35,9 +38,10 @@ def check_data(
 
     That they are there, that annotations and images are what their formats say and what the config
     needs, that heads have as many classes as the data, that labels mean the same in every split,
-    and that what a model is judged by is what it is shown. ``ImageNet`` and ``CustomDataset`` of
-    mmpretrain, ``CocoDataset`` of mmdet and our ``ShardedImages`` are known, in any wrapper; other
-    types and remote storage are left to their own code.
+    that what a model is judged by is what it is shown, and that one tokenizer makes the tokens of
+    all texts, as many as the model has. ``ImageNet`` and ``CustomDataset`` of mmpretrain,
+    ``CocoDataset`` of mmdet and our ``ShardedImages`` and ``CaptionedImages`` are known, in any
+    wrapper; other types and remote storage are left to their own code.
 
     Args:
         cfg: a config (or dict) with ``{train,val,test}_dataloader``; absent or None ones are
@@ -65,10 +69,15 @@ def check_data(
             seen[loader].append((leaf, split))
             warnings += split.warnings
         warnings += check_metrics(cfg, seen[loader], heads, loader)
+        for more, _ in (*loaders_of(cfg, loader),)[1:]:
+            for leaf in filter(is_known, leaves(more["dataset"])):
+                warnings += look_at(leaf, learns=False).warnings
     for loader in _LOADERS:
         if loader not in loaders and cfg.get(f"{loader}_dataloader"):
             seen[loader] = _quietly(cfg[f"{loader}_dataloader"]["dataset"])
-    check_meaning({name: [split for _, split in found] for name, found in seen.items()})
+    if not _learns_from_captions(cfg):  # else no label of one data set means one of another
+        check_meaning({name: [split for _, split in found] for name, found in seen.items()})
+    check_tokenizers(cfg, loaders)
     if trained_classes is not None:
         for name in loaders:
             check_trained_classes(trained_classes, [split for _, split in seen.get(name, ())])
@@ -183,6 +192,13 @@ def _check_heads(heads: Mapping[str, int], leaf: Mapping, split: Split, loader: 
         f"the data set of {loader}_dataloader has {wanted} classes ({some(split.classes, 12)}), "
         f"but the config has {', '.join(wrong)}: set num_classes of the heads to {wanted}, or "
         f"{names}"
+    )
+
+
+def _learns_from_captions(cfg: Mapping) -> bool:
+    loader = cfg.get("train_dataloader")
+    return bool(loader) and any(
+        type_name(leaf) in CAPTION_TYPES for leaf in leaves(loader["dataset"])
     )
 
 

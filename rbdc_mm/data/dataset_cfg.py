@@ -14,7 +14,8 @@ from .layout import DataLayoutError
 FOLDER_TYPES = ("ImageNet", "CustomDataset")
 COCO_TYPES = ("CocoDataset",)
 SHARD_TYPES = ("ShardedImages",)
-KNOWN_TYPES = FOLDER_TYPES + COCO_TYPES + SHARD_TYPES
+CAPTION_TYPES = ("CaptionedImages",)
+KNOWN_TYPES = FOLDER_TYPES + COCO_TYPES + SHARD_TYPES + CAPTION_TYPES
 NUM_IMAGENET_CLASSES = 1000
 
 
@@ -25,6 +26,14 @@ def leaves(cfg: Mapping) -> Iterator[Mapping]:
         yield from leaves(one)
     if not inner:
         yield cfg
+
+
+def loaders_of(cfg: Mapping, loader: str) -> Iterator[tuple[Mapping, Any]]:
+    """A loop's data loader and evaluator, and ``more`` of them, as image-text loops have."""
+    if cfg.get(f"{loader}_dataloader"):
+        yield cfg[f"{loader}_dataloader"], cfg.get(f"{loader}_evaluator")
+    for one in (cfg.get(f"{loader}_cfg") or {}).get("more") or ():
+        yield one["dataloader"], one.get("evaluator")
 
 
 def type_name(cfg: Mapping) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from .store import MANIFEST, verify
 
-MADE = ("digit_scenes", "digits", "fractals", "penn_fudan")
+MADE = ("captioned_scenes", "digit_scenes", "digits", "fractals", "penn_fudan")
 
 IMAGENET_TREE = """\
 {root}/

@@ -51,7 +51,7 @@ def load_photos(split: str) -> tuple[np.ndarray, ...]:
         for name in names:
             if not (folder / name).is_file():
                 raise ValueError(
-                    f"digit_scenes: the installed {package} has no {package}/{name}, which is "
+                    f"the installed {package} has no {package}/{name}, which is "
                     f"needed as a background. Install scikit-image >= 0.22 and scikit-learn "
                     f"from their wheels."
                 )

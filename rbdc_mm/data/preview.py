@@ -6,6 +6,7 @@ import json
 from itertools import cycle
 from pathlib import Path
 
+from .captions import read_captions
 from .class_folders import images_in
 
 COLOURS = ("red", "lime", "cyan", "magenta", "yellow", "orange")
@@ -14,10 +15,10 @@ NUM_CLASSES = 20  # shown at most
 
 
 def save_preview(root: str | Path, png: str | Path) -> Path:
-    """Draw a grid of training images; of scenes also boxes and labels and, beside them, masks.
+    """Draw a grid of training images; of scenes also boxes, labels and masks, or a caption.
 
     Args:
-        root: a data set made here, in ImageNet or COCO layout.
+        root: a data set made here, in ImageNet or COCO layout, or with ``train.tsv``.
         png: the picture to write; its parents are created.
 
     Raises:
@@ -27,7 +28,9 @@ def save_preview(root: str | Path, png: str | Path) -> Path:
 
     root, png = Path(root), Path(png)
     is_coco = (root / "annotations/instances_train2017.json").is_file()
-    rows = _scene_rows(root) if is_coco else _class_rows(root)
+    is_captioned = (root / "train.tsv").is_file()
+    look = _scene_rows if is_coco else _captioned_rows if is_captioned else _class_rows
+    rows = look(root)
     if not rows:
         raise ValueError(f"{root} holds neither images in train/<class>/ nor COCO annotations.")
     width, height = (side + GAP for side in rows[0][0].size)
@@ -53,6 +56,19 @@ def _class_rows(root: Path, num_images: int = 6) -> list[list]:
         [Image.open(names[row]).resize((64, 64)).convert("RGB") for names in files]
         for row in range(num_images if files else 0)
     ]
+
+
+def _captioned_rows(root: Path, num_images: int = 20, columns: int = 5) -> list[list]:
+    """Each image, 192 pixels wide, over its captions."""
+    from PIL import Image, ImageDraw
+
+    tiles = []
+    for name, captions in [*read_captions({"ann_file": root / "train.tsv"}).items()][:num_images]:
+        tile = Image.new("RGB", (330, 192 + 11 * len(captions)), "white")
+        tile.paste(Image.open(root / name).resize((192, 192)), (69, 0))
+        ImageDraw.Draw(tile).multiline_text((2, 193), "\n".join(captions), "black", spacing=0)
+        tiles.append(tile)
+    return [tiles[i : i + columns] for i in range(0, len(tiles), columns)]
 
 
 def _scene_rows(root: Path, num_scenes: int = 20, columns: int = 4) -> list[list]:

@@ -15,12 +15,12 @@ import glob
 import os
 import tarfile
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from rbdc_mm.whole_files import write_whole
 
@@ -46,8 +46,8 @@ _TREE = """\
 
 
 @dataclass(frozen=True)
-class ShardIndex:
-    """Where the samples of some shards lie.
+class ImagePlaces:
+    """Where the images of some shards lie.
 
     Attributes:
         shards: (M,) absolute paths.
@@ -55,7 +55,6 @@ class ShardIndex:
         shard: (N,) numbers of the samples' shards.
         offset: (N,) first bytes of their images.
         size: (N,) lengths of their images in bytes.
-        label: (N,) labels.
     """
 
     shards: np.ndarray
@@ -63,14 +62,28 @@ class ShardIndex:
     shard: np.ndarray
     offset: np.ndarray
     size: np.ndarray
-    label: np.ndarray
 
     def address(self, n: int) -> str:
         """Of an image, for ``read_image`` and, by its prefix, for mmengine's ``fileio.get``."""
-        return f"{PREFIX}://{self.shards[self.shard[n]]}#{self.offset[n]}+{self.size[n]}"
+        return address(self.shards[self.shard[n]], self.offset[n], self.size[n])
 
     def __len__(self) -> int:
-        return len(self.label)
+        return len(self.shard)
+
+
+@dataclass(frozen=True)
+class ShardIndex(ImagePlaces):
+    """Where labelled images lie.
+
+    Attributes:
+        label: (N,) labels.
+    """
+
+    label: np.ndarray
+
+
+Places = TypeVar("Places", bound=ImagePlaces)
+Samples = Callable[[str], list[tuple]]
 
 
 def index_of(cfg: Mapping) -> ShardIndex:
@@ -82,12 +95,24 @@ def index_of(cfg: Mapping) -> ShardIndex:
         DataLayoutError: shards are missing, damaged or hold what is no labelled image; there are
             not ``num_samples``; the index cannot be written.
     """
+    return kept_index(cfg, index_path(cfg), ShardIndex, _samples)
+
+
+def kept_index(cfg: Mapping, index: Path, kind: type[Places], samples: Samples) -> Places:
+    """As ``index_of``, of any kind.
+
+    Args:
+        cfg: names the shards.
+        index: the file that it is kept in.
+        kind: of the index.
+        samples: of a shard: for each what it is sorted by, and the index's values but the first
+            three; raises DataLayoutError.
+    """
     shards = shards_of(cfg)
-    index = index_path(cfg)
     states = [(stat.st_size, stat.st_mtime_ns) for stat in map(os.stat, shards)]
-    found = _read(index, shards, states)
+    found = _read(index, shards, states, kind)
     if found is None:
-        found = _made_once(index, shards, states)
+        found = _made_once(index, shards, states, kind, samples)
     wanted = cfg.get("num_samples")
     if wanted is not None and wanted != len(found):
         raise DataLayoutError(
@@ -124,18 +149,23 @@ def shards_of(cfg: Mapping) -> list[str]:
     return paths
 
 
-def index_path(cfg: Mapping) -> Path:
+def index_path(cfg: Mapping, what: str = "index") -> Path:
     """Where the index is kept: ``index``, or a hidden file named after the shards, beside them."""
     if cfg.get("index"):
         return Path(os.path.expanduser(cfg["index"]))
     first = Path(shards_of(cfg)[0])
-    return first.with_name(f".{first.stem.rstrip('0123456789').rstrip('-_')}.index.npz")
+    return first.with_name(f".{first.stem.rstrip('0123456789').rstrip('-_')}.{what}.npz")
 
 
 def class_names(cfg: Mapping) -> tuple[str, ...] | None:
     """What the shards' ``classes.txt`` says; None if there is none."""
     path = Path(shards_of(cfg)[0]).with_name(CLASSES)
     return tuple(path.read_text(encoding="utf-8").splitlines()) if path.is_file() else None
+
+
+def address(shard: str, offset: int, size: int) -> str:
+    """Of some bytes of a shard, for ``read_image``."""
+    return f"{PREFIX}://{shard}#{offset}+{size}"
 
 
 def read_image(address: str) -> bytes:
@@ -152,7 +182,7 @@ def read_image(address: str) -> bytes:
     return content
 
 
-def unreadable_in_shards(index: ShardIndex) -> list[tuple[str, str]]:
+def unreadable_in_shards(index: ImagePlaces) -> list[tuple[str, str]]:
     """Of evenly spaced images those that are none: address and reason."""
     from PIL import Image, UnidentifiedImageError
 
@@ -182,13 +212,19 @@ def _gaps(paths: Sequence[str]) -> list[str]:
     return [f"{stem}{n:0{width}}.tar" for n in range(max(there)) if n not in there]
 
 
-def _made_once(index: Path, shards: Sequence[str], states: Sequence[tuple[int, int]]) -> ShardIndex:
+def _made_once(
+    index: Path,
+    shards: Sequence[str],
+    states: Sequence[tuple[int, int]],
+    kind: type[Places],
+    samples: Samples,
+) -> Places:
     try:
         index.parent.mkdir(parents=True, exist_ok=True)
         with lock(index.with_name(f"{index.name}.lock")):
-            found = _read(index, shards, states)
+            found = _read(index, shards, states, kind)
             if found is None:  # no other process has made it meanwhile
-                found = _indexed(shards, states)
+                found = _indexed(shards, states, kind, samples)
                 _write(found, index)
     except OSError as error:
         raise DataLayoutError(
@@ -198,38 +234,60 @@ def _made_once(index: Path, shards: Sequence[str], states: Sequence[tuple[int, i
     return found
 
 
-def _indexed(shards: Sequence[str], states: Sequence[tuple[int, int]]) -> ShardIndex:
+def _indexed(
+    shards: Sequence[str],
+    states: Sequence[tuple[int, int]],
+    kind: type[Places],
+    samples: Samples,
+) -> Places:
     import numpy as np
 
     rows, errors = [], []
     for n, path in enumerate(progress(shards, len(shards), "indexing", unit="shard")):
         try:
-            found = _samples(path)
+            found = samples(path)
         except DataLayoutError as error:
             errors.append(str(error))
         else:
-            rows += [(label, name, n, *place) for name, label, *place in found]
+            rows += [(key, n, *values) for key, *values in found]
     refuse(f"{shards[0]} ... ({len(shards)} shards)", errors)
     rows.sort()
-    label, _, shard, offset, size = (np.array(column) for column in zip(*rows, strict=True))
-    return ShardIndex(_absolute(shards), np.array(states), shard, offset, size, label)
+    columns = (np.array(column) for column in list(zip(*rows, strict=True))[1:])
+    return kind(_absolute(shards), np.array(states), *columns)
 
 
-def _samples(path: str) -> list[tuple[str, int, int, int]]:
-    """Image name, label, offset and size of each sample of a shard.
+def files_of_samples(
+    path: str, kinds: Sequence[str]
+) -> tuple[dict[str, list[tuple[str, int, int]]], dict[str, dict[str, tuple[bytes, int, int]]]]:
+    """Of a shard's samples the images, and the files of some other kinds.
+
+    Returns:
+        Of each sample name, offset and size of its images; by kind, content, offset and size of
+        its other files.
+
+    Raises:
+        DataLayoutError: it is damaged.
+    """
+    images: dict[str, list[tuple[str, int, int]]] = {}
+    others: dict[str, dict[str, tuple[bytes, int, int]]] = {}
+    with open(path, "rb") as file:
+        for name, key, kind, offset, size in _files(path, file):
+            if kind in kinds:
+                file.seek(offset)
+                others.setdefault(key, {})[kind] = (file.read(size), offset, size)
+            elif f".{kind}" in IMAGE_SUFFIXES:
+                images.setdefault(key, []).append((name, offset, size))
+    return images, others
+
+
+def _samples(path: str) -> list[tuple]:
+    """(label, name), offset, size and label of each sample of a shard.
 
     Raises:
         DataLayoutError: it is damaged, or a sample is not one image and one label.
     """
-    images: dict[str, list[tuple[str, int, int]]] = {}
-    labels: dict[str, bytes] = {}
-    with open(path, "rb") as file:
-        for name, key, kind, offset, size in _files(path, file):
-            if kind == "cls":
-                file.seek(offset)
-                labels[key] = file.read(size)
-            elif f".{kind}" in IMAGE_SUFFIXES:
-                images.setdefault(key, []).append((name, offset, size))
+    images, others = files_of_samples(path, ("cls",))
+    labels = {key: files["cls"][0] for key, files in others.items()}
     odd, samples = Tally(), []
     for key in dict.fromkeys([*images, *labels]):
         found, label = images.get(key, []), labels.get(key, b"").strip()
@@ -241,14 +299,19 @@ def _samples(path: str) -> list[tuple[str, int, int, int]]:
             odd.add("an empty image", key)
         else:
             name, offset, size = found[0]
-            samples.append((name, int(label), offset, size))
+            samples.append(((int(label), name), offset, size, int(label)))
+    refuse_samples(path, odd, samples, "<name>.jpg and <name>.cls")
+    return samples
+
+
+def refuse_samples(path: str, odd: Tally, samples: Sequence, wanted: str) -> None:
+    """Raises DataLayoutError where a shard holds odd samples, or none."""
     if odd:
         lines = [f"{count} samples with {kind}" for kind, count in odd.counts.items()]
         firsts = some([shown(key) for key in odd.firsts.values()])
         raise DataLayoutError(f"{path} holds {', '.join(lines)}: {firsts}")
     if not samples:
-        raise DataLayoutError(f"{path} holds no sample (<name>.jpg and <name>.cls)")
-    return samples
+        raise DataLayoutError(f"{path} holds no sample ({wanted})")
 
 
 def _files(path: str, file):
@@ -274,8 +337,8 @@ def _files(path: str, file):
 
 
 def _read(
-    index: Path, shards: Sequence[str], states: Sequence[tuple[int, int]]
-) -> ShardIndex | None:
+    index: Path, shards: Sequence[str], states: Sequence[tuple[int, int]], kind: type[Places]
+) -> Places | None:
     """What is kept, if it is of these very shards as they are now."""
     import numpy as np
 
@@ -287,10 +350,10 @@ def _read(
                 return None
             if [*map(os.path.basename, kept["shards"])] != [*map(os.path.basename, shards)]:
                 return None
-            arrays = {field.name: kept[field.name] for field in fields(ShardIndex)}
+            arrays = {field.name: kept[field.name] for field in fields(kind)}
     except (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile) as error:
         raise DataLayoutError(f"{index} is no index of shards, or damaged: remove it") from error
-    return ShardIndex(**arrays | {"shards": _absolute(shards)})
+    return kind(**arrays | {"shards": _absolute(shards)})
 
 
 def _absolute(paths: Sequence[str]) -> np.ndarray:
@@ -299,7 +362,7 @@ def _absolute(paths: Sequence[str]) -> np.ndarray:
     return np.array([os.path.abspath(path) for path in paths])
 
 
-def _write(found: ShardIndex, index: Path) -> None:
+def _write(found: ImagePlaces, index: Path) -> None:
     import numpy as np
 
     arrays = {field.name: getattr(found, field.name) for field in fields(found)}

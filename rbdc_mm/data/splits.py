@@ -9,10 +9,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from .caption_shards import caption_index_of
+from .captions import is_sharded, place_of, present_captions
 from .class_folders import ClassSplit, check_range, read_split
 from .coco_file import CocoUse, look_at_coco
 from .coco_images import look_at_images
 from .dataset_cfg import (
+    CAPTION_TYPES,
     COCO_TYPES,
     SHARD_TYPES,
     coco_classes,
@@ -27,7 +30,7 @@ from .dataset_cfg import (
     type_name,
 )
 from .findings import Findings
-from .image_files import unreadable_line
+from .image_files import unreadable, unreadable_line
 from .layout import (
     IMAGENET_TREE,
     coco_tree,
@@ -91,6 +94,8 @@ def look_at(cfg: Mapping, *, learns: bool, judge: Judge = Judge(), looks: bool =
         return _look_at_coco(cfg, learns, judge, looks)
     if type_name(cfg) in SHARD_TYPES:
         return _look_at_shards(cfg, looks)
+    if type_name(cfg) in CAPTION_TYPES:
+        return _look_at_captions(cfg, looks)
     return _look_at_folders(cfg, looks)
 
 
@@ -134,6 +139,18 @@ def _look_at_shards(cfg: Mapping, looks: bool) -> Split:
         split.unfit.append(unreadable_line(bad, len(index)))
     refuse(name, split.unfit)
     return Split(name, len(index), split.warnings, classes, split)
+
+
+def _look_at_captions(cfg: Mapping, looks: bool) -> Split:
+    name = str(place_of(cfg))
+    if is_sharded(cfg):
+        index, warnings = caption_index_of(cfg), []
+        total, bad = len(index), unreadable_in_shards(index) if looks else []
+    else:
+        present, warnings = present_captions(cfg)
+        total, bad = len(present), unreadable(list(present)) if looks else []
+    refuse(name, [unreadable_line(bad, total)] if bad else [])
+    return Split(name, total, warnings)
 
 
 def _look_at_coco(cfg: Mapping, learns: bool, judge: Judge, looks: bool) -> Split:

@@ -1,0 +1,17 @@
+# captioned_scenes: combinations of colour and thing that no model was trained on, 36 classes.
+#   tools/evaluate_clip.py CHECKPOINT --data configs/data_sets/scenes_unseen.py
+# Needs: data/captioned_scenes (tools/make_data.py captioned_scenes)
+dataset = dict(
+    type="CustomDataset",
+    data_prefix="data/captioned_scenes/zero_shot/unseen",
+)
+evaluator = dict(
+    type="rbdc_mm.ZeroShotAccuracy",
+    templates=[
+        "a {}",
+        "a picture of a {}",
+        "an image of a {}",
+        "there is a {}",
+        "one can see a {}",
+    ],
+)
