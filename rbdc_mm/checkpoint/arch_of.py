@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any
 
-from rbdc_mm.arch import ARCHS, Arch
+from rbdc_mm.arch import ARCHS, Arch, ImageTextArch
 from rbdc_mm.checkpoint.distilling import is_distilling
 from rbdc_mm.checkpoint.own_backbones import as_stock, stock_name
 from rbdc_mm.config import name_of, unscoped
@@ -14,19 +14,22 @@ from rbdc_mm.config import name_of, unscoped
 ModelCfg = Mapping[str, Any]
 
 _POOLING = "GlobalAveragePooling"
+_IMAGE_TEXT = "ImageTextPretrainer"
 
 
 def arch_of(model: ModelCfg) -> Arch:
-    """The architecture of an ImageClassifier config, or of one that distils.
+    """The architecture of an ImageClassifier config, of one that distils, or of a pretrainer.
 
     Args:
         model: ``cfg.model``.
 
     Raises:
-        ValueError: not a classifier, no head, an unknown backbone or head, or a setting that the
-            rule tables do not cover.
+        ValueError: neither classifier nor ImageTextPretrainer, no head, an unknown backbone or
+            head, or a setting that the rule tables do not cover.
     """
     kind = unscoped(model.get("type", ""))
+    if is_image_text(model):
+        return ImageTextArch.of(backbone_arch(model["backbone"]), model)
     if kind != "ImageClassifier" and not is_distilling(model):
         raise ValueError(
             f"model type {kind!r} is not a classifier: wanted 'ImageClassifier' with a backbone "
@@ -42,6 +45,11 @@ def arch_of(model: ModelCfg) -> Arch:
     if neck and unscoped(neck["type"]) != _POOLING:
         raise ValueError(f"model.neck.type is {neck['type']!r}: wanted {_POOLING!r}, or no neck")
     return backbone_arch(model["backbone"]).with_head(_plain(model["head"]))
+
+
+def is_image_text(model: ModelCfg) -> bool:
+    """Whether a model config is that of our ImageTextPretrainer."""
+    return unscoped(model.get("type", "")) == _IMAGE_TEXT
 
 
 def backbone_arch(backbone: ModelCfg) -> Arch:
@@ -60,7 +68,7 @@ def _plain(cfg: ModelCfg) -> dict[str, Any]:
 
 
 def model_with_arch(model: ModelCfg, arch: Arch) -> dict:
-    """The same classifier config, resized: depth, widths, heads, channels, the head's input.
+    """The same model's config, resized: depth, widths, heads, channels, the head's input.
 
     Everything that is no size (drop path, losses, initialisers, teachers, ...) stays; a
     ``Pretrained`` initialisation goes, since its weights have the old widths.
@@ -69,6 +77,7 @@ def model_with_arch(model: ModelCfg, arch: Arch) -> dict:
     model["backbone"] = backbone = as_stock(model["backbone"])  # its parents gave the old widths
     if "Pretrained" in str(backbone.get("init_cfg")):
         del backbone["init_cfg"]
-    for part, sizes in zip((backbone, model["head"]), arch.to_config(), strict=True):
-        part.update(sizes)
+    rest = ("projection", "text_backbone") if is_image_text(model) else ("head",)
+    for name, sizes in zip(("backbone", *rest), arch.to_config(), strict=True):
+        model[name].update(sizes)
     return model

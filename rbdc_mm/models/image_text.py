@@ -16,10 +16,9 @@ from mmpretrain.registry import MODELS as MMPRETRAIN_MODELS
 from mmpretrain.structures import DataSample
 from torch import Tensor, nn
 
+from rbdc_mm.arch.text import CONTEXT_LENGTH, VOCAB_SIZE, text_sizes
 from rbdc_mm.registry import MODELS
 
-VOCAB_SIZE, CONTEXT_LENGTH = 49408, 77  # OpenAI's
-HEAD_WIDTH = 64
 _FIRST_TEMPERATURE = 0.07
 _LARGEST_SCALE = 100.0
 
@@ -266,17 +265,6 @@ def clip_zero_shot(
         data_preprocessor=preprocessor,
         **options,
     )
-
-
-def text_sizes(*, width: int, layers: int, heads: int | None = None) -> dict[str, int]:
-    """``model.text_backbone``, complete; ValueError for heads that do not divide its width."""
-    heads = width // HEAD_WIDTH if heads is None else heads
-    if heads < 1 or width % heads:
-        raise ValueError(
-            f"model.text_backbone: width={width} with heads={heads}; wanted heads that divide the "
-            f"width (by default they are {HEAD_WIDTH} wide)"
-        )
-    return dict(width=width, layers=layers, heads=heads)
 
 
 def _gathered(features: Tensor) -> Tensor:
