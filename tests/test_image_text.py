@@ -27,7 +27,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from helpers import build_classifier, convnext_model, randomise, resnet_model, swin_model
 from rbdc_mm.models import clip_zero_shot
-from rbdc_mm.models.image_text import contrastive_loss
+from rbdc_mm.models.image_text_loss import contrastive_loss
 
 # What it computes
 

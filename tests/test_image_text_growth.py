@@ -18,7 +18,7 @@ from rbdc_mm.checkpoint.files import read_checkpoint
 from rbdc_mm.checkpoint.grow import grow_checkpoint
 from rbdc_mm.growth import OPERATORS
 from rbdc_mm.models.cost_of import build_on_meta
-from rbdc_mm.models.image_text import contrastive_loss
+from rbdc_mm.models.image_text_loss import contrastive_loss
 from rbdc_mm.protocol.costs import num_parameters
 
 EXACT = 1e-9

@@ -49,6 +49,7 @@ class Arch:
             where they are when depth grows.
         blocks_move_by: how many neighbouring blocks are one unit of depth (2 where every other
             block shifts its windows).
+        labels: what images come with, in words.
         readout: the space that is read from the whole network: couplings take the parents' mean.
         zoo: name in a config -> sizes.
         smaller_by: in words, what ``smaller`` does.
@@ -64,6 +65,7 @@ class Arch:
     num_fixed_blocks: ClassVar[int] = 0
     blocks_move_by: ClassVar[int] = 1
     readout: ClassVar[str] = "classes"
+    labels: ClassVar[str] = "labels"
     zoo: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     smaller_by: ClassVar[str] = "the published sizes of the family"
     free_fields: ClassVar[tuple[str, ...]] = ()
@@ -128,6 +130,17 @@ class Arch:
     def pre_logits_channels(self) -> int:
         """Channels that the classifier's last layer reads."""
         return self.feature_channels
+
+    @property
+    def family(self) -> str:
+        """What networks have to share to grow into one another or to teach one another."""
+        return type(self).__name__
+
+    @property
+    def ends(self) -> dict[str, Any]:
+        """What goes in and comes out, by the names of the fields."""
+        names = ("num_classes", "img_size", "in_channels")
+        return {name: getattr(self, name, None) for name in names}
 
     @property
     def norm(self) -> str:

@@ -39,6 +39,7 @@ class ImageTextArch(Arch):
     """
 
     readout: ClassVar[str] = "joint"
+    labels: ClassVar[str] = "texts"
     num_classes: ClassVar[None] = None
     zoo = {
         name: {
@@ -67,6 +68,17 @@ class ImageTextArch(Arch):
     def feature_channels(self) -> int:
         """The joint space's."""
         return self.joint
+
+    @property
+    def family(self) -> str:
+        """With the vision tower's."""
+        return f"{super().family} ({self.vision.family})"
+
+    @property
+    def ends(self) -> dict[str, Any]:
+        """Both towers', and the joint space."""
+        text = {name: getattr(self.text, name) for name in ("vocab_size", "context_length")}
+        return self.vision.ends | text | {"joint": self.joint}
 
     def spaces(self) -> dict[str, Space]:
         """Those of both towers, each under its name, and the joint space."""
@@ -140,9 +152,8 @@ class ImageTextArch(Arch):
 
     def obstacle(self, target: Arch) -> str | None:
         """The vision tower's, or that it is of another family."""
-        kinds = [type(one.vision).__name__ for one in (self, target)]
-        if kinds[0] != kinds[1]:
-            return f"their vision towers are a {kinds[0]} and a {kinds[1]}"
+        if self.family != target.family:
+            return f"their vision towers are a {self.vision.family} and a {target.vision.family}"
         return self.vision.obstacle(target.vision)
 
     def sizes(self) -> dict[str, Any]:

@@ -8,13 +8,13 @@ from typing import Any
 
 from rbdc_mm.arch import ARCHS, Arch, ImageTextArch
 from rbdc_mm.checkpoint.distilling import is_distilling
+from rbdc_mm.checkpoint.image_text import is_image_text
 from rbdc_mm.checkpoint.own_backbones import as_stock, stock_name
 from rbdc_mm.config import name_of, unscoped
 
 ModelCfg = Mapping[str, Any]
 
 _POOLING = "GlobalAveragePooling"
-_IMAGE_TEXT = "ImageTextPretrainer"
 
 
 def arch_of(model: ModelCfg) -> Arch:
@@ -45,11 +45,6 @@ def arch_of(model: ModelCfg) -> Arch:
     if neck and unscoped(neck["type"]) != _POOLING:
         raise ValueError(f"model.neck.type is {neck['type']!r}: wanted {_POOLING!r}, or no neck")
     return backbone_arch(model["backbone"]).with_head(_plain(model["head"]))
-
-
-def is_image_text(model: ModelCfg) -> bool:
-    """Whether a model config is that of our ImageTextPretrainer."""
-    return unscoped(model.get("type", "")) == _IMAGE_TEXT
 
 
 def backbone_arch(backbone: ModelCfg) -> Arch:

@@ -14,7 +14,8 @@ from rbdc_mm.models.backbones import (
 )
 from rbdc_mm.models.block_layer_norm import BlockLayerNorm
 from rbdc_mm.models.feature_distillation import FeatureDistillationClassifier
-from rbdc_mm.models.image_text import ImageTextPretrainer, clip_zero_shot
+from rbdc_mm.models.image_text import ImageTextPretrainer
+from rbdc_mm.models.image_text_clip import clip_zero_shot
 from rbdc_mm.models.layer_decay import LayerDecayOptimWrapperConstructor
 from rbdc_mm.models.ligo import LiGOClassifier
 from rbdc_mm.models.necks import MultiTapPyramid, SimpleFeaturePyramid

@@ -15,8 +15,8 @@ from mmengine.registry import MODELS, DefaultScope
 from torch import Tensor, nn
 
 from rbdc_mm.arch.text import CONTEXT_LENGTH
-from rbdc_mm.checkpoint.arch_of import is_image_text
 from rbdc_mm.checkpoint.distilling import plain_model
+from rbdc_mm.checkpoint.image_text import is_image_text
 from rbdc_mm.config import plain_config
 from rbdc_mm.cost import SampleCost, count_flops, meta_parameters
 from rbdc_mm.models.image_size import as_size, image_size_of
@@ -113,7 +113,7 @@ def image_text_cost(cfg: Config, image_size: int | tuple[int, int] | None = None
     Raises:
         ValueError: If a tower gives no vector, the size is not settled, or an op cannot be counted.
     """
-    model = build_on_meta(cfg.model, cfg.get("default_scope"))
+    model = build_on_meta(plain_model(cfg.model), cfg.get("default_scope"))
     images, texts = _pairs(cfg, image_size)
     whole, text = (
         count_flops(model, run, num_samples=NUM_SAMPLES)

@@ -4,21 +4,32 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
-import torch.distributed.nn.functional as dist_nn
 import torch.nn.functional as F
-from mmengine.dist import all_gather, get_rank, get_world_size
+from mmengine import Config
 from mmengine.model import BaseModel
 from mmpretrain.models.utils.clip_generator_helper import Transformer
 from mmpretrain.registry import MODELS as MMPRETRAIN_MODELS
 from mmpretrain.structures import DataSample
 from torch import Tensor, nn
 
+from rbdc_mm.arch import Arch
 from rbdc_mm.arch.text import CONTEXT_LENGTH, VOCAB_SIZE, text_sizes
+from rbdc_mm.checkpoint.arch_of import arch_of
+from rbdc_mm.checkpoint.distilling import listed_teachers
+from rbdc_mm.checkpoint.files import read_checkpoint
+from rbdc_mm.checkpoint.teachers import load_teacher
+from rbdc_mm.cost import Charges
+from rbdc_mm.models.cost_of import image_text_cost, teacher_forward_flops
+from rbdc_mm.models.image_text_loss import contrastive_loss
+from rbdc_mm.models.teachers import Teachers
 from rbdc_mm.registry import MODELS
 
+ALPHA = 500 / 512
+_FEATURE = "pre_logits"  # of these models the embeddings, be it called what it may
 _FIRST_TEMPERATURE = 0.07
 _LARGEST_SCALE = 100.0
 
@@ -56,12 +67,21 @@ class ImageTextPretrainer(BaseModel):
         vocab_size: of the tokenizer, whose end-of-text token is the last of it.
         context_length: tokens of a text, ends and padding included.
         data_preprocessor: as ImageClassifier's.
+        distillation: ``teachers``, checkpoints of smaller, finished models, and ``alpha``: the
+            loss is then ``loss_task`` and ``loss_ifd``, alpha times the squared distance of each
+            image's feature to its teacher's, and of each text's, summed over channels; the mean
+            over the batch and the teachers. They see the same batch, under the same autocast, and
+            end in a joint space of the same width. By default alpha is 500/512: the released
+            code of CoM-PT (arXiv 2604.12391) has 500 times the mean over 512 channels.
         init_cfg: as any BaseModel's.
 
     Raises:
-        ValueError: settings of ``text_backbone``.
+        FileNotFoundError, ValueError: settings of ``text_backbone`` or ``distillation``; once they
+            are read, in ``init_weights()``: teachers that do not fit.
 
     Attributes:
+        teachers: see ``distillation``; None without.
+        distilling: whether the loss has its second part; see ``hooks.DistillationHook``.
         logit_scale: learned; its exponential multiplies the cosine similarities. It is kept
             between 0 and ln 100 from step to step.
     """
@@ -74,6 +94,7 @@ class ImageTextPretrainer(BaseModel):
         text_backbone: Mapping[str, int],
         vocab_size: int = VOCAB_SIZE,
         context_length: int = CONTEXT_LENGTH,
+        distillation: Mapping[str, Any] | None = None,
         data_preprocessor: Mapping[str, Any] | None = None,
         init_cfg: Any = None,
     ) -> None:
@@ -94,6 +115,20 @@ class ImageTextPretrainer(BaseModel):
         self.logit_scale = nn.Parameter(torch.tensor(-math.log(_FIRST_TEMPERATURE)))
         self._initialise_text()
         self._tokens_are_checked = False
+        self.teachers, self.alpha = None, 0.0
+        if distillation:
+            parts = dict(backbone=backbone, projection=projection, text_backbone=text_backbone)
+            ends = dict(vocab_size=vocab_size, context_length=context_length)
+            student = arch_of(dict(type=type(self).__name__, **parts, **ends))
+            self.teachers, self.alpha = _teachers(student, **distillation)
+        self.distilling = self.teachers is not None
+        self._charges: dict[bool, Charges] = {}
+
+    def init_weights(self) -> None:
+        """Initialises the vision tower; reads the teachers, so that what is wrong shows early."""
+        super().init_weights()
+        if self.teachers:
+            self.teachers.load()
 
     def _initialise_text(self) -> None:
         """As OpenAI's; the vision tower has its own."""
@@ -140,12 +175,39 @@ class ImageTextPretrainer(BaseModel):
         return F.normalize(self._text_embedding(tokens), dim=-1)
 
     def loss(self, inputs: Tensor, data_samples: Sequence[DataSample]) -> dict[str, Tensor]:
-        """``loss`` of a batch; ValueError where a sample has no text, or there is but one."""
+        """``loss`` of a batch, or both of one that distils.
+
+        Raises:
+            ValueError: a sample without a text, or a global batch of one.
+        """
         with torch.no_grad():
             self.logit_scale.clamp_(0, math.log(_LARGEST_SCALE))
         images = self.extract_image_feat(inputs)
-        texts = self.extract_text_feat(_tokens(data_samples))
-        return dict(loss=contrastive_loss(images, texts, self.logit_scale.exp()))
+        tokens = _tokens(data_samples)
+        texts = self.extract_text_feat(tokens)
+        task = contrastive_loss(images, texts, self.logit_scale.exp())
+        if not self.teachers:
+            return dict(loss=task)
+        losses = dict(loss_task=task)
+        if self.distilling:
+            parts = [
+                _distance(images, seen) + _distance(texts, read)
+                for seen, read in self._taught(inputs, tokens)
+            ]
+            losses["loss_ifd"] = self.alpha * torch.stack(parts).mean()
+        return losses
+
+    def training_charges(self, cfg: Config, image_size: tuple[int, int]) -> Charges:
+        """See ``charges.SaysItsCharges``: both towers of the teachers, while it distils."""
+        if self.distilling not in self._charges:
+            cost = image_text_cost(cfg, image_size)
+            more: dict[str, Any] = {}
+            if self.distilling:
+                teachers = [read_checkpoint(path).cfg for path in self.teachers.paths]
+                forwards = [teacher_forward_flops(t, _FEATURE, image_size) for t in teachers]
+                more = dict(teacher=sum(forwards), teachers=self.teachers.paths)
+            self._charges[self.distilling] = Charges(cost, train=cost.train_flops, **more)
+        return self._charges[self.distilling]
 
     def predict(
         self, inputs: Tensor, data_samples: Sequence[DataSample] | None = None
@@ -160,6 +222,12 @@ class ImageTextPretrainer(BaseModel):
             for sample, feature in zip(with_text, features, strict=True):
                 sample.set_field(feature, "text_feat")
         return samples
+
+    @torch.no_grad()
+    def _taught(self, images: Tensor, tokens: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """Each teacher's features of the images and of the texts."""
+        teachers = self.teachers.on(images.device)
+        return [(t.extract_image_feat(images), t.extract_text_feat(tokens)) for t in teachers]
 
     def _image_embedding(self, images: Tensor) -> Tensor:
         feature = self.visual(images)[-1]
@@ -204,72 +272,27 @@ class ImageTextPretrainer(BaseModel):
         self._tokens_are_checked = True  # once: it waits for the device
 
 
-def contrastive_loss(images: Tensor, texts: Tensor, scale: Tensor) -> Tensor:
-    """Each image among all ranks' texts, each text among all ranks' images, of this rank's pairs.
-
-    The mean over ranks is the loss of the global batch, and so is DDP's mean of their gradients.
-
-    Args:
-        images: (N, E), of length 1, on every rank as many.
-        texts: (N, E), likewise; pair by pair.
-        scale: what multiplies the cosine similarities.
-
-    Raises:
-        ValueError: a global batch of one pair, or ranks with unequal batches.
-    """
-    num, rank, world = len(images), get_rank(), get_world_size()
-    if world > 1:
-        counts = [int(n) for n in all_gather(torch.tensor(num, device=images.device))]
-        if len(set(counts)) > 1:
-            raise ValueError(
-                f"the ranks have {counts} pairs in this batch: a contrastive loss wants equally "
-                "many on each (a sampler that rounds up, or drop_last=True)"
-            )
-    if num * world < 2:
+def _teachers(
+    student: Arch, *, teachers: Sequence[str] = (), alpha: float = ALPHA, **more: Any
+) -> tuple[Teachers, float]:
+    if more:
         raise ValueError(
-            "a contrastive loss compares the pairs of a batch, and this one has a single pair: "
-            "choose batch_size of 2 or more, and drop_last=True where one is left over"
+            f"distillation has no option {sorted(more)} in an image-text model: the known ones are "
+            "'alpha', 'teachers'"
         )
-    labels = torch.arange(num, device=images.device) + num * rank
-    all_images, all_texts = _gathered(images), _gathered(texts)
-    with torch.autocast(images.device.type, enabled=False):
-        by_image = F.cross_entropy(scale * images @ all_texts.T, labels)
-        by_text = F.cross_entropy(scale * texts @ all_images.T, labels)
-        return (by_image + by_text) / 2
+    if not alpha > 0:
+        raise ValueError(
+            f"distillation.alpha must be positive, got {alpha}: to train without teachers, leave "
+            "distillation out"
+        )
+    paths = listed_teachers(teachers)
+    options = dict(student=student, feature=_FEATURE, channels=student.joint)
+    return Teachers(paths, [partial(load_teacher, **options)] * len(paths)), alpha
 
 
-def clip_zero_shot(
-    model: Mapping[str, Any], tokenizer: Mapping[str, Any], **options: Any
-) -> dict[str, Any]:
-    """The config of mmpretrain's CLIPZeroShot that takes an ImageTextPretrainer's weights.
-
-    mmpretrain has that model where transformers is installed.
-
-    Args:
-        model: the pretrainer's config; its vision tower gives a vector.
-        tokenizer: mmpretrain's, of the same vocabulary as the one that it was trained with.
-        **options: CLIPZeroShot's ``text_prototype`` and ``text_prompt``.
-    """
-    sizes = text_sizes(**model["text_backbone"])
-    preprocessor = {k: v for k, v in model.get("data_preprocessor", {}).items() if k != "type"}
-    return dict(
-        type="CLIPZeroShot",
-        vision_backbone=dict(model["backbone"]),
-        projection=dict(model["projection"], type="CLIPProjection"),
-        text_backbone=dict(sizes, type="CLIPTransformer"),
-        tokenizer=dict(tokenizer),
-        vocab_size=model.get("vocab_size", VOCAB_SIZE),
-        transformer_width=sizes["width"],
-        proj_dim=model["projection"]["out_channels"],
-        context_length=model.get("context_length", CONTEXT_LENGTH),
-        data_preprocessor=preprocessor,
-        **options,
-    )
-
-
-def _gathered(features: Tensor) -> Tensor:
-    """(N, E) of every rank -> (N x ranks, E) in their order, with gradients to every rank."""
-    return features if get_world_size() == 1 else torch.cat(dist_nn.all_gather(features))
+def _distance(student: Tensor, teacher: Tensor) -> Tensor:
+    """Mean of the squared distance between unit vectors."""
+    return (student - teacher).square().sum(-1).mean()
 
 
 def _tokens(data_samples: Sequence[DataSample] | None) -> Tensor:
