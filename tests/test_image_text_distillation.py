@@ -156,9 +156,7 @@ def test_a_student_grows_from_its_teacher_and_learns_from_it(digits, finished, t
 def test_a_hook_wants_teachers(digits, tmp_path):
     cfg = run_config(digits, tmp_path, SMALL)
     cfg.custom_hooks = [dict(type="rbdc_mm.DistillationHook")]
-    with pytest.raises(
-        ValueError, match="is a ImageTextPretrainer, wanted"
-    ):
+    with pytest.raises(ValueError, match="is a ImageTextPretrainer, wanted"):
         train(cfg)
 
 
