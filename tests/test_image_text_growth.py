@@ -10,7 +10,14 @@ from image_text_models import CONTEXT, JOINT, VOCAB, clip_model, images, pretrai
 from test_arch import permutation, permuted
 
 from checkpoint_helpers import save_checkpoint
-from helpers import build_classifier, convnext_model, distilled_model, resnet_model, swin_model
+from helpers import (
+    build_classifier,
+    convnext_model,
+    distilled_model,
+    load_tool,
+    resnet_model,
+    swin_model,
+)
 from rbdc_mm.arch import ImageTextArch, TextArch, ViTArch, resolve, shapes_of
 from rbdc_mm.arch.axes import Rule
 from rbdc_mm.checkpoint.arch_of import arch_of, model_with_arch
@@ -20,6 +27,7 @@ from rbdc_mm.growth import OPERATORS
 from rbdc_mm.models.cost_of import build_on_meta
 from rbdc_mm.models.image_text_loss import contrastive_loss
 from rbdc_mm.protocol.costs import num_parameters
+from rbdc_mm.show.inspect_growth import inspect_growth
 
 EXACT = 1e-9
 
@@ -49,7 +57,7 @@ def embeddings(model) -> torch.Tensor:
     """As ``features``, before they are normalised."""
     with torch.no_grad():
         seen, read = images(4, 3), tokens(4, 3)
-        return torch.stack([model._image_embedding(seen), model._text_embedding(read)])
+        return torch.stack([model.image_embedding(seen), model.text_embedding(read)])
 
 
 # Rules
@@ -318,6 +326,25 @@ def test_checkpoints_grow(tmp_path):
         "embed", [tmp_path / "wide.pth"], tmp_path / "deep.pth", target_model=DEEP, seed=3
     )
     assert read_checkpoint(tmp_path / "deep.pth").arch == arch_of(DEEP)
+
+
+@pytest.mark.parametrize(
+    ("case", "met"), [("lemon", True), ("net2net-deep", True), ("embed", None)]
+)
+def test_the_tool_measures_what_is_declared(tmp_path, capsys, case, met):
+    """tools/inspect_growth.py on embeddings of both towers."""
+    operator, source, target, options, _ = GROWN[case]
+    path = save(tmp_path / "a.pth", source)
+    grow_checkpoint(operator, [path], tmp_path / "b.pth", target_model=target, **options)
+    arguments = [str(tmp_path / "b.pth"), "--num-images", "8"]
+    assert load_tool("inspect_growth").main(arguments) == 0
+    said = capsys.readouterr().out
+    assert ("stored weights): met" in said) == bool(met), said
+    found = inspect_growth(tmp_path / "b.pth", num_images=8)
+    assert found.exact_met is met and found.declared.startswith("exact" if met else "not exact")
+    assert (found.exact_gap < 1e-5) == bool(met) and "8 random normal images" in found.images
+    with pytest.raises(ValueError, match="--compare-corrections"):
+        inspect_growth(tmp_path / "b.pth", compare_corrections=True)
 
 
 # What does not fit

@@ -168,11 +168,11 @@ class ImageTextPretrainer(BaseModel):
 
     def extract_image_feat(self, images: Tensor) -> Tensor:
         """(N, 3, H, W) -> (N, E), of length 1."""
-        return F.normalize(self._image_embedding(images), dim=-1)
+        return F.normalize(self.image_embedding(images), dim=-1)
 
     def extract_text_feat(self, tokens: Tensor) -> Tensor:
         """(N, L) -> (N, E), of length 1; a text is read where its token id is the highest."""
-        return F.normalize(self._text_embedding(tokens), dim=-1)
+        return F.normalize(self.text_embedding(tokens), dim=-1)
 
     def loss(self, inputs: Tensor, data_samples: Sequence[DataSample]) -> dict[str, Tensor]:
         """``loss`` of a batch, or both of one that distils.
@@ -229,7 +229,8 @@ class ImageTextPretrainer(BaseModel):
         teachers = self.teachers.on(images.device)
         return [(t.extract_image_feat(images), t.extract_text_feat(tokens)) for t in teachers]
 
-    def _image_embedding(self, images: Tensor) -> Tensor:
+    def image_embedding(self, images: Tensor) -> Tensor:
+        """As ``extract_image_feat``, before it is normalised: what growth keeps, or averages."""
         feature = self.visual(images)[-1]
         if not isinstance(feature, Tensor) or feature.dim() not in (2, 4):
             got = tuple(feature.shape) if isinstance(feature, Tensor) else type(feature).__name__
@@ -242,7 +243,8 @@ class ImageTextPretrainer(BaseModel):
             feature = feature.mean((2, 3))
         return self._joint(self.visual_proj(feature))
 
-    def _text_embedding(self, tokens: Tensor) -> Tensor:
+    def text_embedding(self, tokens: Tensor) -> Tensor:
+        """As ``extract_text_feat``, likewise."""
         self._check_tokens(tokens)
         x = (self.token_embedding(tokens) + self.positional_embedding).transpose(0, 1)
         x = self.ln_final(self.transformer(x)[0].transpose(0, 1))
