@@ -283,9 +283,18 @@ def test_samples_without_texts():
     [
         (clip_model(heads=3), r"width=16 with heads=3; wanted heads that divide"),
         (clip_model(heads=None), r"width=16 with heads=0; wanted .*by default they are 64 wide"),
+        (
+            clip_model(text_backbone=dict(width=16)),
+            r"text_backbone=\{'width': 16\}: wanted width, layers and, if they are not 64 wide",
+        ),
+        (clip_model(text_backbone=dict(width=16, layers=1, depth=2)), "'depth': 2.*: wanted width"),
+        (
+            clip_model(projection=dict(out_channels=JOINT)),
+            r"projection=\{'out_channels': 12\}: wanted in_channels, those of the backbone",
+        ),
     ],
 )
-def test_heads_that_do_not_divide(model, message):
+def test_parts_that_are_not_complete(model, message):
     with pytest.raises(ValueError, match=message):
         build_classifier(model)
 

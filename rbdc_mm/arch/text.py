@@ -82,7 +82,7 @@ class TextArch(Arch):
     @classmethod
     def from_config(cls, backbone: Config) -> TextArch:
         """Reads ``model.text_backbone``."""
-        sizes = text_sizes(**backbone)
+        sizes = text_sizes(backbone)
         return cls(*(sizes[name] for name in ("width", "layers", "heads")))
 
     def to_config(self) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -95,8 +95,14 @@ class TextArch(Arch):
         return f"{self.text_width}x{self.text_layers}"
 
 
-def text_sizes(*, width: int, layers: int, heads: int | None = None) -> dict[str, int]:
-    """``model.text_backbone``, complete; ValueError for heads that do not divide its width."""
+def text_sizes(text: Config) -> dict[str, int]:
+    """``model.text_backbone``, complete; ValueError for other keys, or heads that do not divide."""
+    if not {"width", "layers"} <= set(text) <= {"width", "layers", "heads"}:
+        raise ValueError(
+            f"model.text_backbone={dict(text)}: wanted width, layers and, if they are not "
+            f"{_HEAD_WIDTH} wide, heads"
+        )
+    width, layers, heads = (text.get(key) for key in ("width", "layers", "heads"))
     heads = width // _HEAD_WIDTH if heads is None else heads
     if heads < 1 or width % heads:
         raise ValueError(

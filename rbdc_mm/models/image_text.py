@@ -76,8 +76,8 @@ class ImageTextPretrainer(BaseModel):
         init_cfg: as any BaseModel's.
 
     Raises:
-        FileNotFoundError, ValueError: settings of ``text_backbone`` or ``distillation``; once they
-            are read, in ``init_weights()``: teachers that do not fit.
+        FileNotFoundError, ValueError: settings of ``projection``, ``text_backbone`` or
+            ``distillation``; once they are read, in ``init_weights()``: teachers that do not fit.
 
     Attributes:
         teachers: see ``distillation``; None without.
@@ -100,11 +100,11 @@ class ImageTextPretrainer(BaseModel):
     ) -> None:
         preprocessor = {"type": "mmpretrain.ClsDataPreprocessor", **(data_preprocessor or {})}
         super().__init__(data_preprocessor=preprocessor, init_cfg=init_cfg)
-        sizes = text_sizes(**text_backbone)
+        sizes = text_sizes(text_backbone)
         width, mask = sizes["width"], torch.full((context_length, context_length), -math.inf)
         self.vocab_size, self.context_length = vocab_size, context_length
         self.visual = MMPRETRAIN_MODELS.build(dict(backbone))
-        self.visual_proj = _Projection(**projection)
+        self.visual_proj = _Projection(**_ends(projection))
         self.transformer = Transformer(**sizes, attn_mask=mask.triu_(1))
         for block in self.transformer.resblocks:  # mmpretrain's are in float32, always
             block.ln_1, block.ln_2 = nn.LayerNorm(width), nn.LayerNorm(width)
@@ -241,6 +241,11 @@ class ImageTextPretrainer(BaseModel):
             )
         if feature.dim() == 4:
             feature = feature.mean((2, 3))
+        if feature.shape[1] != len(self.visual_proj.proj):
+            raise ValueError(
+                f"model.backbone gives {feature.shape[1]} channels, model.projection.in_channels "
+                f"is {len(self.visual_proj.proj)}: make them agree"
+            )
         return self._joint(self.visual_proj(feature))
 
     def text_embedding(self, tokens: Tensor) -> Tensor:
@@ -272,6 +277,15 @@ class ImageTextPretrainer(BaseModel):
                 "make model.vocab_size the tokenizer's"
             )
         self._tokens_are_checked = True  # once: it waits for the device
+
+
+def _ends(projection: Mapping[str, int]) -> Mapping[str, int]:
+    if set(projection) != {"in_channels", "out_channels"}:
+        raise ValueError(
+            f"model.projection={dict(projection)}: wanted in_channels, those of the backbone, and "
+            "out_channels, the width of the joint space"
+        )
+    return projection
 
 
 def _teachers(

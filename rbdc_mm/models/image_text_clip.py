@@ -20,7 +20,7 @@ def clip_zero_shot(
         tokenizer: mmpretrain's, of the same vocabulary as the one that it was trained with.
         **options: CLIPZeroShot's ``text_prototype`` and ``text_prompt``.
     """
-    sizes = text_sizes(**model["text_backbone"])
+    sizes = text_sizes(model["text_backbone"])
     preprocessor = {k: v for k, v in model.get("data_preprocessor", {}).items() if k != "type"}
     return dict(
         type="CLIPZeroShot",
