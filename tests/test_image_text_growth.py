@@ -18,7 +18,7 @@ from helpers import (
     resnet_model,
     swin_model,
 )
-from rbdc_mm.arch import ImageTextArch, TextArch, ViTArch, resolve, shapes_of
+from rbdc_mm.arch import CLIPViTArch, ImageTextArch, TextArch, ViTArch, resolve, shapes_of
 from rbdc_mm.arch.axes import Rule
 from rbdc_mm.checkpoint.arch_of import arch_of, model_with_arch
 from rbdc_mm.checkpoint.files import read_checkpoint
@@ -44,6 +44,16 @@ MODELS = {
     "swin": tower(swin_model()),
 }
 MODELS["vit_layer_scale"]["backbone"]["layer_scale_init_value"] = 0.1
+OPENAI = dict(pre_norm=True, layer_cfgs=dict(act_cfg=dict(type="QuickGELU")))
+
+
+def openai(**changes) -> dict:
+    model = clip_model(**changes)
+    model["backbone"] |= OPENAI
+    return model
+
+
+MODELS["openai"] = openai()
 
 
 def features(model, side: int = 32) -> torch.Tensor:
@@ -146,6 +156,21 @@ GROWN = {
     "net2net-uneven": ("net2net", clip_model(), UNEVEN, dict(noise=0), False),
     "net2net-resnet": ("net2net", RESNET, WIDER_RESNET, dict(noise=0), True),
     "lemon": ("lemon", clip_model(), DEEP, {}, True),
+    "lemon-openai": (
+        "lemon",
+        openai(),
+        openai(embed_dims=32, num_heads=4, width=32, heads=4),
+        {},
+        True,
+    ),
+    "net2net-openai": (
+        "net2net",
+        openai(),
+        openai(embed_dims=32, num_heads=4, num_layers=4),
+        dict(noise=0),
+        True,
+    ),
+    "embed-openai": ("embed", openai(), openai(embed_dims=24, num_heads=3), {}, False),
     "lemon-uneven": ("lemon", clip_model(), UNEVEN, {}, False),
     "bert2bert": ("bert2bert", clip_model(), DEEP, {}, False),
     "stack": ("stack", clip_model(), clip_model(num_layers=4, layers=3), {}, False),
@@ -345,6 +370,28 @@ def test_the_tool_measures_what_is_declared(tmp_path, capsys, case, met):
     assert (found.exact_gap < 1e-5) == bool(met) and "8 random normal images" in found.images
     with pytest.raises(ValueError, match="--compare-corrections"):
         inspect_growth(tmp_path / "b.pth", compare_corrections=True)
+
+
+def test_openais_vit_is_a_family_of_its_own():
+    """With 149,620,737 parameters in its ViT-B/16."""
+    vit = CLIPViTArch(768, 12, 12, 3072, pre_norm=True, activation="QuickGELU")
+    arch = ImageTextArch(vit, TextArch(512, 12, 8))
+    assert num_parameters(arch) == 149_620_737
+    assert arch.label() == "CLIP DeiT-B, pre-norm, QuickGELU + 512x12"
+    plain, lemon = arch_of(clip_model()), OPERATORS["lemon"]
+    with pytest.raises(ValueError, match="vision towers are a ViTArch and a CLIPViTArch"):
+        lemon.exactness(arch_of(openai()), [plain], ["a.pth"])
+    quick = openai()
+    quick["backbone"]["layer_cfgs"] = {}
+    with pytest.raises(ValueError, match="differ in activation: 'GELU' and 'QuickGELU'"):
+        lemon.exactness(arch_of(quick), [arch_of(openai())], ["a.pth"])
+    uneven = openai(embed_dims=24, num_heads=3)
+    with pytest.raises(ValueError, match=r"vision\.residual, .* and no pre_norm"):
+        lemon.exactness(arch_of(uneven), [arch_of(openai())], ["a.pth"])
+    other = openai()
+    other["backbone"]["layer_cfgs"] = dict(num_fcs=3)
+    with pytest.raises(ValueError, match=r"layer_cfgs=\{'num_fcs': 3\} is not covered"):
+        arch_of(other)
 
 
 # What does not fit

@@ -5,6 +5,7 @@ their families; an ``ImageTextArch`` has one of them as its vision tower.
 """
 
 from rbdc_mm.arch.axes import Axis, Rule, Space
+from rbdc_mm.arch.clip_vit import CLIPViTArch
 from rbdc_mm.arch.convnext import ConvNeXtArch
 from rbdc_mm.arch.deit import DistilledViTArch
 from rbdc_mm.arch.family import Arch
@@ -28,6 +29,7 @@ __all__ = [
     "ARCHS",
     "Arch",
     "Axis",
+    "CLIPViTArch",
     "DistilledViTArch",
     "ImageTextArch",
     "ResNetArch",

@@ -29,7 +29,7 @@ def mean_obstacle(arch: Arch, space: str) -> str | None:
     if not arch.spaces()[space].mean_free:
         return (
             "not all that reads it is a LayerNorm over the whole of it (a ViT needs "
-            "final_norm=True)"
+            "final_norm=True and no pre_norm)"
         )
     if any(rule.again for rule in rules):
         return "a LayerNorm follows another (a pooled norm on final_norm=True), which put out zero"
