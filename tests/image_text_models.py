@@ -1,14 +1,19 @@
-"""Tiny image-text pretrainers and batches that their tests share."""
+"""Tiny image-text pretrainers, batches and runs that their tests share."""
 
 from __future__ import annotations
 
 from copy import deepcopy
+from pathlib import Path
 
 import torch
+from mmcv.transforms import BaseTransform
+from mmengine import Config
+from mmpretrain.registry import TRANSFORMS
 from mmpretrain.structures import DataSample
 from torch import Tensor, nn
 
 from helpers import build_classifier, randomise, vit_model
+from tiny_runs import tiny_config
 
 VOCAB, CONTEXT, JOINT = 40, 9, 12
 
@@ -57,3 +62,32 @@ def images(num: int, seed: int = 0, side: int = 32) -> Tensor:
 def samples(texts: Tensor) -> list[DataSample]:
     """One for each text."""
     return [DataSample(text_tokens=text) for text in texts]
+
+
+@TRANSFORMS.register_module(force=True)
+class DigitTokens(BaseTransform):
+    """A caption of a word that says which digit it is."""
+
+    def transform(self, results: dict) -> dict:
+        text = torch.zeros(CONTEXT, dtype=torch.long)
+        text[:3] = torch.tensor([VOCAB - 2, 1 + int(results["gt_label"]), VOCAB - 1])
+        return results | dict(text_tokens=text)
+
+
+def run_config(digits: Path, work_dir: Path, model: dict, epochs: int = 2) -> Config:
+    """Of ``tiny_config``, with captions."""
+    cfg = tiny_config(digits, work_dir, epochs=epochs)
+    cfg.model = deepcopy(model)
+    cfg.model.backbone.img_size = 32
+    pipeline = cfg.train_dataloader.dataset.pipeline
+    assert pipeline[-1].type == "PackInputs"
+    pipeline[-1:] = [
+        dict(type="DigitTokens"),
+        dict(type="PackInputs", algorithm_keys=("text_tokens",)),
+    ]
+    for key in ("val_cfg", "val_dataloader", "val_evaluator"):
+        cfg[key] = cfg[key.replace("val", "test", 1)] = None
+    cfg.train_cfg.pop("val_interval")
+    cfg.default_hooks.checkpoint.pop("save_best", None)
+    cfg.custom_hooks = []
+    return cfg

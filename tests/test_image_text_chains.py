@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 from closed_formulas import text_macs, vit_macs
-from image_text_models import clip_model
+from image_text_models import clip_model, run_config
 from mmengine import Config
-from test_image_text_distillation import run_config
 
 from rbdc_mm.arch import ImageTextArch
 from rbdc_mm.checkpoint.arch_of import arch_of

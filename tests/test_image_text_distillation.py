@@ -7,10 +7,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from image_text_models import CONTEXT, JOINT, VOCAB, clip_model, images, samples, tokens
-from mmcv.transforms import BaseTransform
+from image_text_models import JOINT, VOCAB, clip_model, images, run_config, samples, tokens
 from mmengine import Config
-from mmpretrain.registry import TRANSFORMS
 
 from checkpoint_helpers import save_checkpoint
 from helpers import build_classifier, resnet_model
@@ -20,7 +18,7 @@ from rbdc_mm.cost import Ledger
 from rbdc_mm.models import teacher_problems
 from rbdc_mm.models.cost_of import model_cost, teacher_forward_flops
 from rbdc_mm.protocol.launch import train
-from tiny_runs import NUM_SAMPLES, record, tiny_config
+from tiny_runs import NUM_SAMPLES, record
 
 STUDENT = clip_model()
 SMALL = clip_model(embed_dims=8, num_heads=1, width=8, heads=1)
@@ -84,34 +82,6 @@ def test_teachers_stay_outside_and_as_they_are(files):
 
 
 # Runs
-
-
-@TRANSFORMS.register_module(force=True)
-class DigitTokens(BaseTransform):
-    """A caption of a word that says which digit it is."""
-
-    def transform(self, results: dict) -> dict:
-        text = torch.zeros(CONTEXT, dtype=torch.long)
-        text[:3] = torch.tensor([VOCAB - 2, 1 + int(results["gt_label"]), VOCAB - 1])
-        return results | dict(text_tokens=text)
-
-
-def run_config(digits: Path, work_dir: Path, model: dict, epochs: int = 2) -> Config:
-    cfg = tiny_config(digits, work_dir, epochs=epochs)
-    cfg.model = copy.deepcopy(model)
-    cfg.model.backbone.img_size = 32
-    pipeline = cfg.train_dataloader.dataset.pipeline
-    assert pipeline[-1].type == "PackInputs"
-    pipeline[-1:] = [
-        dict(type="DigitTokens"),
-        dict(type="PackInputs", algorithm_keys=("text_tokens",)),
-    ]
-    for key in ("val_cfg", "val_dataloader", "val_evaluator"):
-        cfg[key] = cfg[key.replace("val", "test", 1)] = None
-    cfg.train_cfg.pop("val_interval")
-    cfg.default_hooks.checkpoint.pop("save_best", None)
-    cfg.custom_hooks = []
-    return cfg
 
 
 @pytest.fixture(scope="module")
