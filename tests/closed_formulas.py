@@ -1,4 +1,4 @@
-"""Closed formulas for ViT and ResNet: what `counter` must find, derived layer by layer by hand.
+"""Closed formulas for ViT, ResNet, CLIP's text tower: what `counter` must find, layer by layer.
 
 They share no code with the counter, so that agreement means something. Rules:
 
@@ -85,6 +85,19 @@ def vit_macs(
     ffn = 2 * tokens * embed_dims * hidden
     rest = num_layers * (projections + attention + ffn) + embed_dims * num_classes
     return Macs(forward=patch_embed + rest, backward=patch_embed + 2 * rest)
+
+
+def text_macs(*, width: int, layers: int, context_length: int, joint: int) -> Macs:
+    """MACs per text of CLIP's text tower: every token of the context, whether masked or not.
+
+    Its first layer reads embeddings that are learned, so that everything has both gradients; one
+    token of the last layer is projected.
+    """
+    projections = 4 * context_length * width**2
+    attention = 2 * context_length**2 * width
+    ffn = 8 * context_length * width**2
+    forward = layers * (projections + attention + ffn) + width * joint
+    return Macs(forward=forward, backward=2 * forward)
 
 
 def resnet_macs(

@@ -220,10 +220,10 @@ def test_without_parents_it_is_the_plain_backbone(base):
 
 
 def test_without_parents_settings_beyond_the_tables_are_allowed():
-    build_classifier(child_of(vit(2, pre_norm=True), []))
+    build_classifier(child_of(vit(2, patch_cfg=dict(bias=False)), []))
     build_classifier(child_of(resnet_model(18, 4, deep_stem=True), []))
-    with pytest.raises(ValueError, match="pre_norm=True is not covered"):
-        build_classifier(child_of(vit(2, pre_norm=True), ["a.pth", "b.pth"]))
+    with pytest.raises(ValueError, match=r"patch_cfg=.*bias.* is not covered"):
+        build_classifier(child_of(vit(2, patch_cfg=dict(bias=False)), ["a.pth", "b.pth"]))
     with pytest.raises(ValueError, match="deep_stem=True is not covered"):
         build_classifier(child_of(resnet_model(18, 4, deep_stem=True), ["a.pth", "b.pth"]))
 

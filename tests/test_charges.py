@@ -25,7 +25,7 @@ NUM_CLASSES = 10
 
 
 @MODELS.register_module()
-class ImageTextPretrainer(BaseModel):
+class OwnPretrainer(BaseModel):
     """Image embeddings move towards those of their captions (one a digit), and of a teacher."""
 
     def __init__(self, backbone, teacher, data_preprocessor=None):
@@ -63,7 +63,7 @@ class ImageTextPretrainer(BaseModel):
 def pretraining(digits: Path, work_dir: Path, teacher: str) -> Config:
     cfg = tiny_config(digits, work_dir, epochs=2)
     cfg.model = dict(
-        type="rbdc_mm.ImageTextPretrainer",
+        type="rbdc_mm.OwnPretrainer",
         backbone=cfg.model.backbone.to_dict(),
         teacher=teacher,
         data_preprocessor=dict(type="mmpretrain.ClsDataPreprocessor", mean=[127.5] * 3,
@@ -109,7 +109,7 @@ MODEL = SampleCost(1, 1, 10, 20)
 @pytest.mark.parametrize(
     ("said", "message"),
     [
-        (lambda: None, "ImageTextPretrainer.training_charges returned None: wanted .*Charges"),
+        (lambda: None, "OwnPretrainer.training_charges returned None: wanted .*Charges"),
         (lambda: 30, "training_charges returned 30: wanted .*Charges"),
         (lambda: Charges(MODEL, train=-1), "Charges.train must be a whole number.* got -1"),
         (lambda: Charges(MODEL, 30, teacher=1.5), "Charges.teacher must be a whole .* got 1.5"),
@@ -120,14 +120,14 @@ MODEL = SampleCost(1, 1, 10, 20)
     ],
 )
 def test_what_is_no_bill_is_one_error(monkeypatch, said, message):
-    monkeypatch.setattr(ImageTextPretrainer, "__init__", lambda self: nn.Module.__init__(self))
-    monkeypatch.setattr(ImageTextPretrainer, "training_charges", lambda *_: said())
+    monkeypatch.setattr(OwnPretrainer, "__init__", lambda self: nn.Module.__init__(self))
+    monkeypatch.setattr(OwnPretrainer, "training_charges", lambda *_: said())
     with pytest.raises(ValueError, match=message):
-        charges_of(ImageTextPretrainer(), Config(), (32, 32))
+        charges_of(OwnPretrainer(), Config(), (32, 32))
 
 
 def test_it_comes_before_the_first_step(digits, tmp_path, teacher, monkeypatch):
-    monkeypatch.setattr(ImageTextPretrainer, "training_charges", lambda *_: -1)
-    monkeypatch.setattr(ImageTextPretrainer, "forward", lambda *_, **__: pytest.fail("a step"))
+    monkeypatch.setattr(OwnPretrainer, "training_charges", lambda *_: -1)
+    monkeypatch.setattr(OwnPretrainer, "forward", lambda *_, **__: pytest.fail("a step"))
     with pytest.raises(ValueError, match="training_charges returned -1"):
         train(pretraining(digits, tmp_path, teacher))

@@ -82,7 +82,7 @@ def without(model, *keys):
         ),
         (dict(VIT, head=resnet_model()["head"]), r"head.type is 'LinearClsHead': wanted 'Vision"),
         (dict(VIT, head=dict(VIT["head"], in_channels=8)), "in_channels is 8: wanted 16"),
-        (vit_model(pre_norm=True), "backbone.pre_norm=True is not covered"),
+        (vit_model(layer_cfgs=dict(num_fcs=3)), "backbone.layer_cfgs=.*num_fcs.* is not covered"),
         (vit_model(patch_cfg=dict(stride=4)), "backbone.patch_cfg=.*stride.* is not covered"),
         (vit_model(norm_cfg=dict(type="BN")), "norm_cfg.type='BN': wanted 'LN'"),
         (vit_model(norm_blocks=[16, 16]), "norm_blocks are for norm='block'"),

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 Role = Literal["out", "in", "fix"]
-Kind = Literal["linear", "norm", "gain", "buffer", "count", "constant"]
+Kind = Literal["linear", "norm", "gain", "buffer", "count", "scalar", "constant"]
 Over = Literal["layer", "batch"]
 
 
@@ -74,7 +74,8 @@ class Rule:
         axes: one per dimension of the tensor.
         kind: ``linear`` (weight or bias of a linear map, token, position), ``norm`` (gain or bias
             of a normalisation), ``gain`` (layer scale), ``buffer`` (running statistics),
-            ``count`` (a scalar counter), ``constant`` (the same in all networks).
+            ``count`` (a scalar counter), ``scalar`` (one learned number of the whole network),
+            ``constant`` (the same in all networks).
         scaled_by: name of the ``gain`` tensor that multiplies this layer's output, if any.
         closes: whether this layer's output is what a residual branch adds: with all such tensors
             of a block at zero, the block adds nothing.
@@ -147,6 +148,7 @@ def buffer(space: str) -> Rule:
 
 
 COUNT = Rule((), "count")
+SCALAR = Rule((), "scalar")
 
 
 def expand(table: Mapping[str, Rule], indices: Iterable[Mapping[str, int]]) -> dict[str, Rule]:

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, TypeVar
 from rbdc_mm.arch.axes import Rule, Space
 
 Config = Mapping[str, Any]
+NORM_EPS = "norm_eps"
 _SIZES = ("width", "depth")
 T = TypeVar("T")
 
@@ -48,6 +49,8 @@ class Arch:
             where they are when depth grows.
         blocks_move_by: how many neighbouring blocks are one unit of depth (2 where every other
             block shifts its windows).
+        labels: what images come with, in words.
+        readout: the space that is read from the whole network: couplings take the parents' mean.
         zoo: name in a config -> sizes.
         smaller_by: in words, what ``smaller`` does.
         free_fields: in which a backbone of another task may differ from the classifier it is made
@@ -61,6 +64,8 @@ class Arch:
     head: ClassVar[str] = "LinearClsHead"
     num_fixed_blocks: ClassVar[int] = 0
     blocks_move_by: ClassVar[int] = 1
+    readout: ClassVar[str] = "classes"
+    labels: ClassVar[str] = "labels"
     zoo: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     smaller_by: ClassVar[str] = "the published sizes of the family"
     free_fields: ClassVar[tuple[str, ...]] = ()
@@ -127,6 +132,17 @@ class Arch:
         return self.feature_channels
 
     @property
+    def family(self) -> str:
+        """What networks have to share to grow into one another or to teach one another."""
+        return type(self).__name__
+
+    @property
+    def ends(self) -> dict[str, Any]:
+        """What goes in and comes out, by the names of the fields."""
+        names = ("num_classes", "img_size", "in_channels")
+        return {name: getattr(self, name, None) for name in names}
+
+    @property
     def norm(self) -> str:
         """``'block'`` where LayerNorms take blocks of channels on their own, else ``'layer'``."""
         return "block" if any(rule.blocks for rule in self.rules().values()) else "layer"
@@ -169,6 +185,10 @@ class Arch:
         ``norm_eps`` is the one that may differ: growth is then not exact. All others must agree.
         """
         return {f.name: getattr(self, f.name) for f in self._fields("setting")}
+
+    def norm_eps_of(self, space: str) -> float:
+        """What the normalisations of a space add to the variance; 0 where nobody says."""
+        return self.settings().get(NORM_EPS, 0.0)
 
     def main_width(self) -> int:
         """The first of its widths, of its first stage."""
@@ -248,13 +268,13 @@ class Arch:
 
     def size_within(self, target: Arch) -> str | dict[str, Any]:
         """What ``target.resized`` makes this network of."""
-        changed = {k: v for k, v in self.sizes().items() if v != getattr(target, k)}
+        changed = {k: v for k, v in self.sizes().items() if v != target.sizes().get(k)}
         return self.zoo_name() or changed
 
     def zoo_name(self) -> str | None:
         """The first name of its sizes in ``zoo``, None where they have none."""
         for name, sizes in self.zoo.items():
-            if all(getattr(self, key) == value for key, value in sizes.items()):
+            if sizes.items() <= self.sizes().items():
                 return name
         return None
 

@@ -27,8 +27,6 @@ _ZOO = {
     "eva-giant eva-g": (1408, 40, 16, 6144),
     "dinov2-giant dinov2-g": (1536, 40, 24, 6144),
 }
-# Settings that change tensors in ways the rules do not describe: name -> the value they describe.
-_DESCRIBED = {"pre_norm": False, "layer_cfgs": {}, "patch_cfg": {}}
 _LEAST_HEADS = 3  # DeiT-Ti's, the smallest of its family
 _DEEP = 12  # layers beyond which a smaller model is half as deep
 
@@ -59,6 +57,9 @@ class ViTArch(Arch):
     """
 
     head: ClassVar[str] = "VisionTransformerClsHead"
+    # settings that change tensors in ways the rules do not describe: the values that they do
+    described: ClassVar = {"pre_norm": False, "layer_cfgs": {}, "patch_cfg": {}}
+    variants: ClassVar[tuple[type[ViTArch], ...]] = ()  # families of the same backbone
     free_tensors: ClassVar = ("pos_embed", "ln1.weight", "ln1.bias", "ln2.weight", "ln2.bias")
     free_fields: ClassVar = ("img_size", "final_norm", "pooled_norm", "with_cls_token")
     zoo = {
@@ -181,7 +182,10 @@ class ViTArch(Arch):
     @classmethod
     def from_config(cls, backbone: Config) -> ViTArch:
         """Reads mmpretrain's config, or that of our backbone which is coupled with block norms."""
-        refuse(backbone, _DESCRIBED)
+        for variant in cls.variants if cls is ViTArch else ():
+            if variant.is_of(backbone):
+                return variant.from_config(backbone)
+        refuse(backbone, cls.described)
         sizes = backbone.get("arch", "base")
         sizes = from_zoo(cls, sizes) if isinstance(sizes, str) else sizes
         return cls(

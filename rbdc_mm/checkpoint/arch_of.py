@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any
 
-from rbdc_mm.arch import ARCHS, Arch
+from rbdc_mm.arch import ARCHS, Arch, ImageTextArch
 from rbdc_mm.checkpoint.distilling import is_distilling
+from rbdc_mm.checkpoint.image_text import is_image_text
 from rbdc_mm.checkpoint.own_backbones import as_stock, stock_name
 from rbdc_mm.config import name_of, unscoped
 
@@ -17,16 +18,18 @@ _POOLING = "GlobalAveragePooling"
 
 
 def arch_of(model: ModelCfg) -> Arch:
-    """The architecture of an ImageClassifier config, or of one that distils.
+    """The architecture of an ImageClassifier config, of one that distils, or of a pretrainer.
 
     Args:
         model: ``cfg.model``.
 
     Raises:
-        ValueError: not a classifier, no head, an unknown backbone or head, or a setting that the
-            rule tables do not cover.
+        ValueError: neither classifier nor ImageTextPretrainer, no head, an unknown backbone or
+            head, or a setting that the rule tables do not cover.
     """
     kind = unscoped(model.get("type", ""))
+    if is_image_text(model):
+        return ImageTextArch.of(backbone_arch(model["backbone"]), model)
     if kind != "ImageClassifier" and not is_distilling(model):
         raise ValueError(
             f"model type {kind!r} is not a classifier: wanted 'ImageClassifier' with a backbone "
@@ -60,7 +63,7 @@ def _plain(cfg: ModelCfg) -> dict[str, Any]:
 
 
 def model_with_arch(model: ModelCfg, arch: Arch) -> dict:
-    """The same classifier config, resized: depth, widths, heads, channels, the head's input.
+    """The same model's config, resized: depth, widths, heads, channels, the head's input.
 
     Everything that is no size (drop path, losses, initialisers, teachers, ...) stays; a
     ``Pretrained`` initialisation goes, since its weights have the old widths.
@@ -69,6 +72,7 @@ def model_with_arch(model: ModelCfg, arch: Arch) -> dict:
     model["backbone"] = backbone = as_stock(model["backbone"])  # its parents gave the old widths
     if "Pretrained" in str(backbone.get("init_cfg")):
         del backbone["init_cfg"]
-    for part, sizes in zip((backbone, model["head"]), arch.to_config(), strict=True):
-        part.update(sizes)
+    rest = ("projection", "text_backbone") if is_image_text(model) else ("head",)
+    for name, sizes in zip(("backbone", *rest), arch.to_config(), strict=True):
+        model[name].update(sizes)
     return model

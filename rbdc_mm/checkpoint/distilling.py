@@ -1,4 +1,4 @@
-"""Classifiers that learn from teachers (see ``models/feature_distillation.py``): what is theirs."""
+"""Models that learn from teachers (see ``models/feature_distillation.py``): what is theirs."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from typing import Any
 
+from rbdc_mm.checkpoint.image_text import is_image_text
 from rbdc_mm.config import unscoped
 
 ModelCfg = Mapping[str, Any]
@@ -15,16 +16,19 @@ _PROJECTIONS = "projections."
 
 
 def is_distilling(model: ModelCfg) -> bool:
-    """Whether a model config is that of our FeatureDistillationClassifier."""
+    """Whether a model config is that of our FeatureDistillationClassifier, or says so."""
+    if is_image_text(model):
+        return bool(model.get("distillation"))
     return unscoped(model.get("type", "")) == _DISTILLING
 
 
 def plain_model(model: ModelCfg) -> dict:
-    """A copy of a model config; of one that distils, the ImageClassifier that comes out of it."""
+    """A copy of a model config; of one that distils, the plain model that comes out of it."""
     model = deepcopy(dict(model))
     if is_distilling(model):
-        model["type"] = "ImageClassifier"
         del model["distillation"]
+        if not is_image_text(model):
+            model["type"] = "ImageClassifier"
     return model
 
 

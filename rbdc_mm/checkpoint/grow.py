@@ -14,7 +14,7 @@ from mmengine import Config
 from mmengine.logging import MMLogger
 from torch import Tensor
 
-from rbdc_mm.arch import Arch, resolve
+from rbdc_mm.arch import Arch, ImageTextArch, resolve
 from rbdc_mm.checkpoint.arch_of import arch_of, model_with_arch
 from rbdc_mm.checkpoint.canonical import SETTING, start_of
 from rbdc_mm.checkpoint.classifiers import (
@@ -108,6 +108,11 @@ def grow_checkpoint(
     if calibrate and "norm_scales" not in chosen.takes:
         raise ValueError(f"calibrate={calibrate} is for 'couple': {operator!r} has no such step")
     if calibrate:
+        if isinstance(arches[0], ImageTextArch):
+            raise ValueError(
+                f"calibrate={calibrate} measures a classifier's images, and {names[0]} reads texts "
+                "as well: leave it out, mode='corrected' centres both towers without data"
+            )
         if options.get("mode", "paper") == "paper" or norm == "block":
             raise ValueError(
                 f"calibrate={calibrate} needs mode='corrected' and norm='layer', "

@@ -11,30 +11,31 @@ from rbdc_mm.checkpoint.classifiers import load_classifier
 from rbdc_mm.checkpoint.files import Checkpoint, read_checkpoint
 
 FEATURES = ("pre_logits", "neck", "backbone")
-_SHARED = ("num_classes", "img_size", "in_channels")
 
 
 def check_teacher(student: Arch, checkpoint: Checkpoint) -> None:
     """Raises ValueError unless the checkpoint can teach ``student``.
 
-    The teacher is a classifier of the student's family, classes and image size, and in no width
-    or depth beyond it (in CoM-PT, arXiv 2604.12391, the smaller model teaches); equal is allowed.
+    The teacher is of the student's family, classes (or joint space and vocabulary) and image size,
+    and in no width or depth beyond it (in CoM-PT, arXiv 2604.12391, the smaller model teaches);
+    equal is allowed.
     """
     teacher, path = checkpoint.arch, checkpoint.path
-    if type(teacher) is not type(student):
+    if teacher.family != student.family:
         raise ValueError(
-            f"teacher {path} is a {type(teacher).__name__}, its student a "
-            f"{type(student).__name__}: wanted one family"
+            f"teacher {path} is a {teacher.family}, its student a {student.family}: wanted one "
+            "family"
         )
-    for field in _SHARED:
-        got, wanted = getattr(teacher, field, None), getattr(student, field, None)
+    for field, wanted in student.ends.items():
+        got = teacher.ends[field]
         if got != wanted:
             raise ValueError(
                 f"teacher {path} has {field}={got}, its student {field}={wanted}: both see the "
-                "same images with the same labels, make them agree"
+                f"same images with the same {student.labels}, make them agree"
             )
+    sizes = teacher.sizes(), student.sizes()
     beyond = [
-        f"{field}={getattr(teacher, field)} (student {getattr(student, field)})"
+        f"{field}={sizes[0][field]} (student {sizes[1].get(field)})"
         for field in teacher.larger_in(student)
     ]
     if beyond:

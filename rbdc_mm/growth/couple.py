@@ -64,7 +64,8 @@ def couple(
 
     Off-diagonal blocks are zero and train like all others. The classifier's weight and bias are
     both written with the factor 1/K, which puts the readout's 1/K on its output side: the same
-    tensors as dividing the weight's input side and taking the bias's mean.
+    tensors as dividing the weight's input side and taking the bias's mean. So are the projections
+    into the joint space of an image-text model.
 
     Args:
         target: what ``coupled_arch`` says that they give.
@@ -98,9 +99,8 @@ def couple(
             maps[name] = block(offsets[name], space.size) if space.grows else identity(space.size)
             offsets[name] += space.size
         write = dict(maps)
-        if "classes" in maps:
-            classes = maps["classes"]
-            write["classes"] = Map(classes.target, classes.source, 1 / len(parents))
+        if (read := target.readout) in maps:
+            write[read] = Map(maps[read].target, maps[read].source, 1 / len(parents))
         parts.append(Part(ParentMaps(write, maps), number))
     scales = tuple(norm_scales or ())
     return Growth(tuple(parts), fill=fill, center=center, norm_scales=scales)

@@ -105,6 +105,8 @@ def _tensor(
 ) -> Tensor:
     if rule.kind == "count":
         return torch.stack([state[key] for state in states]).amax(0)
+    if rule.kind == "scalar":
+        return torch.stack([state[key] for state in states]).mean(0)
     if rule.kind == "constant":
         _check_equal(key, states, names)
         return states[0][key].clone()

@@ -24,6 +24,8 @@ _MOST_SHOWN = 3
 class Exactness:
     """Whether the grown network's logits are the weighted sum of its parents' logits.
 
+    Of an image-text model: its embeddings, before they are normalised.
+
     Attributes:
         weights: weight of each parent's logits in that sum, the operator's reference.
         reasons: why it is not exact, empty when it is (in evaluation mode, to float rounding).
@@ -63,8 +65,8 @@ def judge(growth: Growth, target: Arch, parents: Sequence[Arch]) -> Exactness:
     parts, deep = _one_each(growth), [parent.as_deep_as(target) for parent in parents]
     weights = [0.0] * len(parents)
     for part in parts:
-        classes = part.maps.write.get("classes")
-        weights[part.parent] = float(classes.weights()[0]) if classes else 1.0
+        read_out = part.maps.write.get(target.readout)
+        weights[part.parent] = float(read_out.weights()[0]) if read_out else 1.0
     reasons = _shift_reasons(growth) or [
         *_map_reasons(parts, target, deep),
         *_end_reasons(target, parts),
@@ -119,7 +121,7 @@ def _end_reasons(target: Arch, parts: Sequence[Part]) -> Iterator[str]:
         if space.grows:
             continue
         for maps in (m for part in parts for m in (part.maps.write[name], part.maps.read[name])):
-            factor = maps.weights()[:1] if name == "classes" else 1.0
+            factor = maps.weights()[:1] if name == target.readout else 1.0
             wanted = torch.eye(space.size).double() * factor
             if not torch.equal(maps.matrix(space.size, space.size), wanted):
                 yield f"units of {name}, which does not grow, are not where they were"
@@ -157,7 +159,7 @@ def _sharing_reasons(target: Arch, parts: Sequence[Part]) -> Iterator[str]:
         for key, rule in target.rules().items()
         if len(parts) > 1
         and rule.kind in ("linear", "norm", "gain", "buffer")
-        and not any(a.role == "out" and a.space in {*growing, "classes"} for a in rule.axes)
+        and not any(a.role == "out" and a.space in {*growing, target.readout} for a in rule.axes)
     ]
     if shared:
         yield f"{len(shared)} tensors that the parents share are added up ({shared[0]}, ...)"

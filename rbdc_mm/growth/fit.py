@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 
 from rbdc_mm.arch import Arch, shapes_of
-
-EPS = "norm_eps"
+from rbdc_mm.arch.family import NORM_EPS
 
 
 def only_source(parents: Sequence[Arch], names: Sequence[str], operator: str) -> Arch:
@@ -135,7 +134,7 @@ def check_alike(first: Arch, other: Arch, first_name: str, other_name: str, prob
             )
     settings, other_settings = first.settings(), other.settings()
     for name, value in settings.items():
-        if name != EPS and value != other_settings[name]:
+        if name != NORM_EPS and value != other_settings[name]:
             raise ValueError(
                 f"{both} differ in {name}: {value!r} and {other_settings[name]!r}. No tensor "
                 "shows it, but the same weights compute something else: make them agree"

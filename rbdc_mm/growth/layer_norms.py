@@ -9,7 +9,6 @@ from itertools import pairwise
 import torch
 
 from rbdc_mm.arch import Arch, Rule
-from rbdc_mm.growth.fit import EPS
 from rbdc_mm.growth.growth import Growth, Part
 
 
@@ -30,7 +29,7 @@ def mean_obstacle(arch: Arch, space: str) -> str | None:
     if not arch.spaces()[space].mean_free:
         return (
             "not all that reads it is a LayerNorm over the whole of it (a ViT needs "
-            "final_norm=True)"
+            "final_norm=True and no pre_norm)"
         )
     if any(rule.again for rule in rules):
         return "a LayerNorm follows another (a pooled norm on final_norm=True), which put out zero"
@@ -114,14 +113,14 @@ def _layer_norm_reasons(
 
 def eps_reasons(growth: Growth, target: Arch, parents: Sequence[Arch]) -> list[str]:
     """A normalisation that adds another eps to the variance computes something else."""
-    factors = set()
+    reasons = set()
     for name in {r.axes[0].space for r in target.rules().values() if r.kind == "norm"}:
         size, width = target.spaces()[name].size, parents[0].spaces()[name].size
         # left-over channels take their share of the variance
-        factors.add((size - size % width) / size if name in growth.mean else 1.0)
-    got = target.settings().get(EPS, 0.0)
-    wanted = sorted({f * parent.settings().get(EPS, 0.0) for parent in parents for f in factors})
-    if all(math.isclose(eps, got, rel_tol=1e-9) for eps in wanted):
-        return []
-    told = " and ".join(f"{eps:.4g}" for eps in wanted)
-    return [f"the normalisations' eps is {got:.4g}, exact would be {told}"]
+        share = (size - size % width) / size if name in growth.mean else 1.0
+        got = target.norm_eps_of(name)
+        wanted = {share * parent.norm_eps_of(name) for parent in parents}
+        if not all(math.isclose(eps, got, rel_tol=1e-9) for eps in wanted):
+            told = " and ".join(f"{eps:.4g}" for eps in sorted(wanted))
+            reasons.add(f"the normalisations' eps is {got:.4g}, exact would be {told}")
+    return sorted(reasons)

@@ -8,7 +8,6 @@ from mmengine.hooks import Hook
 from mmengine.runner import EpochBasedTrainLoop, Runner
 
 from rbdc_mm.hooks.flops_ledger import bare_model
-from rbdc_mm.models import FeatureDistillationClassifier
 from rbdc_mm.registry import HOOKS
 
 
@@ -42,10 +41,11 @@ class DistillationHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Refuses what it cannot work on."""
         model = bare_model(runner)
-        if not isinstance(model, FeatureDistillationClassifier):
+        if getattr(model, "teachers", None) is None:
             raise ValueError(
                 f"DistillationHook: the model is a {type(model).__name__}, wanted "
-                "model.type='rbdc_mm.FeatureDistillationClassifier'"
+                "model.type='rbdc_mm.FeatureDistillationClassifier', or model.distillation in an "
+                "ImageTextPretrainer"
             )
         if self.end_epoch is not None and not isinstance(runner.train_loop, EpochBasedTrainLoop):
             raise ValueError(

@@ -19,8 +19,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 import rbdc_mm
 from rbdc_mm.arch import ARCHS
-from rbdc_mm.checkpoint.arch_of import backbone_arch
+from rbdc_mm.checkpoint.arch_of import arch_of, backbone_arch
 from rbdc_mm.checkpoint.distilling import plain_model
+from rbdc_mm.checkpoint.image_text import is_image_text
 from rbdc_mm.checkpoint.own_backbones import grows_by
 from rbdc_mm.config import unscoped
 from rbdc_mm.home import ROOT
@@ -80,6 +81,9 @@ def architecture(cfg: Config) -> str:
     model = plain_model(cfg.model.get("target") or cfg.model)
     backbone = model["backbone"]
     kind, name = unscoped(model["type"]), unscoped(backbone["type"])
+    if is_image_text(model):
+        with suppress(ValueError):  # a vision tower that the rule tables do not describe
+            return arch_of(model).label()
     if kind == "ImageClassifier":
         return backbone_arch(backbone).label()
     if "depth" in backbone:
@@ -126,10 +130,12 @@ def sees_batch(model: nn.Module, cfg: Config) -> bool:
     """Whether it matters how a global batch is cut into those of the ranks.
 
     Not where each image has its own loss and its own statistics: in a classifier without
-    BatchNorm, or with a frozen or synchronised one. What each rank draws for its own images (mixup)
+    BatchNorm, or with a frozen or synchronised one; nor in an image-text model without, whose loss
+    is that of the global batch. What each rank draws for its own images (mixup)
     is noise, as a seed is. Detectors divide losses by what a rank's images hold.
     """
-    if unscoped(cfg.model.type) not in ("ImageClassifier", "FeatureDistillationClassifier"):
+    own_loss = ("ImageClassifier", "FeatureDistillationClassifier")
+    if unscoped(cfg.model.type) not in own_loss and not is_image_text(cfg.model):
         return True
     training = model.training
     model.train()  # which is where models freeze their statistics

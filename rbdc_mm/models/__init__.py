@@ -1,6 +1,6 @@
 """Registered modules: backbones that start from parents, classifiers that learn from teachers or
-learn to grow, BlockLayerNorm; the windowed ViT of detectors with its pyramids and layer-wise
-learning rates."""
+learn to grow, an image-text pretrainer, BlockLayerNorm; the windowed ViT of detectors with its
+pyramids and layer-wise learning rates."""
 
 from rbdc_mm.models.backbones import (
     CoMPTConvNeXt,
@@ -14,6 +14,8 @@ from rbdc_mm.models.backbones import (
 )
 from rbdc_mm.models.block_layer_norm import BlockLayerNorm
 from rbdc_mm.models.feature_distillation import FeatureDistillationClassifier
+from rbdc_mm.models.image_text import ImageTextPretrainer
+from rbdc_mm.models.image_text_clip import clip_zero_shot
 from rbdc_mm.models.layer_decay import LayerDecayOptimWrapperConstructor
 from rbdc_mm.models.ligo import LiGOClassifier
 from rbdc_mm.models.necks import MultiTapPyramid, SimpleFeaturePyramid
@@ -28,6 +30,7 @@ __all__ = [
     "CoMPTSwinTransformer",
     "CoMPTVisionTransformer",
     "FeatureDistillationClassifier",
+    "ImageTextPretrainer",
     "LayerDecayOptimWrapperConstructor",
     "LiGOClassifier",
     "MultiTapPyramid",
@@ -37,6 +40,7 @@ __all__ = [
     "RBDCVisionTransformer",
     "SimpleFeaturePyramid",
     "WindowedVisionTransformer",
+    "clip_zero_shot",
     "load_pretrained",
     "teacher_problems",
 ]

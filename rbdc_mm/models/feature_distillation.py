@@ -3,57 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from mmengine import Config
-from mmengine.logging import print_log
 from mmpretrain.models.classifiers import ImageClassifier
 from torch import Tensor, nn
 
-from rbdc_mm.arch import Arch
 from rbdc_mm.checkpoint.arch_of import arch_of
 from rbdc_mm.checkpoint.distilling import listed_teachers, plain_model
 from rbdc_mm.checkpoint.files import read_checkpoint
 from rbdc_mm.checkpoint.teachers import FEATURES, feature_channels, load_teacher
 from rbdc_mm.cost import Charges
 from rbdc_mm.models.cost_of import model_cost, teacher_forward_flops
+from rbdc_mm.models.teachers import Teachers
 from rbdc_mm.registry import MODELS
-
-
-class _Teachers:
-    """Frozen classifiers beside the module tree, read when first needed.
-
-    No nn.Module: nothing saves, averages, initialises or trains them, or puts them into training
-    mode. Copies of the student (EMA's) share them.
-    """
-
-    def __init__(self, paths: Sequence[str], student: Arch, feature: str) -> None:
-        self.paths = tuple(map(str, paths))
-        self.student = student
-        self.feature = feature
-        self.modules: list[nn.Module] = []
-
-    def __deepcopy__(self, memo: dict) -> _Teachers:
-        return self
-
-    def load(self, channels: Sequence[int]) -> None:
-        """Reads and checks them; nothing happens the second time."""
-        if not self.modules:
-            self.modules = [
-                load_teacher(path, self.student, self.feature, count)
-                for path, count in zip(self.paths, channels, strict=True)
-            ]
-            print_log(f"distilling from {list(self.paths)}", logger="current")
-
-    @torch.no_grad()
-    def features(self, images: Tensor) -> list[Tensor]:
-        """Each teacher's feature of the images, computed where these are."""
-        for module in self.modules:
-            if next(module.parameters()).device != images.device:
-                module.to(images.device)
-        return [_last(m.extract_feat(images, stage=self.feature)) for m in self.modules]
 
 
 class _Projection(nn.Module):
@@ -123,14 +89,17 @@ class FeatureDistillationClassifier(ImageClassifier):
         self.teacher_channels = tuple(channels)
         own = feature_channels(arch, self.feature)
         self.projections = nn.ModuleList(_Projection(own, count) for count in channels)
-        self.teachers = _Teachers(paths, arch, self.feature)
+        how = [
+            partial(load_teacher, student=arch, feature=self.feature, channels=n) for n in channels
+        ]
+        self.teachers = Teachers(paths, how)
         self.distilling = True
         self._charges: dict[bool, Charges] = {}
 
     def init_weights(self) -> None:
         """Initialises the student; reads the teachers, so that what is wrong shows early."""
         super().init_weights()
-        self.teachers.load(self.teacher_channels)
+        self.teachers.load()
 
     def loss(self, inputs: Tensor, data_samples: list) -> dict[str, Tensor]:
         """Losses of a batch (B, C, H, W): ``loss_task``, ``loss_ifd``, the head's other values."""
@@ -142,8 +111,7 @@ class FeatureDistillationClassifier(ImageClassifier):
                 param.sum() for param in self.projections.parameters()
             )
             return losses
-        self.teachers.load(self.teacher_channels)
-        targets = self.teachers.features(inputs)
+        targets = self._taught(inputs)
         parts = [
             _distance(projected, _channels_last(target))
             for projected, target in zip(self._projected(feature), targets, strict=True)
@@ -175,6 +143,11 @@ class FeatureDistillationClassifier(ImageClassifier):
             teacher=sum(forwards),
             teachers=self.teachers.paths,
         )
+
+    @torch.no_grad()
+    def _taught(self, images: Tensor) -> list[Tensor]:
+        teachers = self.teachers.on(images.device)
+        return [_last(m.extract_feat(images, stage=self.feature)) for m in teachers]
 
     def _features(self, inputs: Tensor) -> tuple[Any, Tensor]:
         """What the head reads, and the feature to distil, from one forward."""

@@ -1,4 +1,4 @@
-"""Batches too small for BatchNorm, told before an epoch is spent on finding out."""
+"""Batches too small for BatchNorm or contrast, told before an epoch is spent on finding out."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from mmengine.config import Config
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from rbdc_mm.checkpoint.image_text import is_image_text
 from rbdc_mm.config import unscoped
 from rbdc_mm.models.cost_of import build_on_meta, image_size_of
 
@@ -23,8 +24,8 @@ def last_batch_problem(
     """Why an epoch's last batch cannot be trained on, in one line; None if it can.
 
     One image is too few where a BatchNorm sees a single value per channel of it, as behind a
-    global pooling, or where small images have shrunk to one pixel; and ``drop_last`` can leave no
-    batch at all.
+    global pooling, or where small images have shrunk to one pixel, and where a loss compares pairs;
+    and ``drop_last`` can leave no batch at all.
 
     Args:
         cfg: a plain config.
@@ -50,6 +51,11 @@ def last_batch_problem(
         )  # fmt: skip
     if (share % batch_size or batch_size) != 1 or _sees_all_ranks(cfg, num_ranks):
         return None
+    if num_ranks == 1 and is_image_text(cfg.model):
+        return (
+            f"{what}: the last batch of an epoch is a single pair, which has nothing to be "
+            "compared with. Set train_dataloader.drop_last=True, or another batch_size"
+        )
     name = dies_on_one_image(cfg)
     return name and (
         f"{what}: the last batch of an epoch is a single image, and model.{name} (BatchNorm) needs "
@@ -79,7 +85,9 @@ def dies_on_one_image(cfg: Config) -> str | None:
 
 
 def _forward(model: nn.Module, image: torch.Tensor) -> Any:
-    """A classifier as a whole; of a detector what sees whole images."""
+    """A classifier as a whole; of a detector, and of an image-text model, what sees images."""
+    if hasattr(model, "extract_image_feat"):
+        return model.extract_image_feat(image)
     if getattr(model, "head", None) is not None:
         return model(image)
     maps = model.backbone(image)

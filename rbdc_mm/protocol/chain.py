@@ -103,7 +103,7 @@ class Chain:
             operator=self.operator,
             operator_options=options,
             learning=learning,
-            distillation=distillation_of(self.distillation),
+            distillation=distillation_of(self.distillation, cfg.model),
             parent_drop_path=self.parent_drop_path,
             training=training_of(self.training),
         )
@@ -238,10 +238,10 @@ def source_file(path: str) -> SourceFile:
 
 
 def _check_ascends(low: str, small: Arch, high: str, large: Arch) -> None:
-    if type(small) is not type(large):
-        kinds = type(small).__name__, type(large).__name__
-        raise ValueError(f"{low} is a {kinds[0]}, {high} a {kinds[1]}: wanted one family")
-    shrinks = [f"{n} {getattr(small, n)} -> {getattr(large, n)}" for n in small.larger_in(large)]
+    if small.family != large.family:
+        raise ValueError(f"{low} is a {small.family}, {high} a {large.family}: wanted one family")
+    sizes = small.sizes(), large.sizes()
+    shrinks = [f"{n} {sizes[0][n]} -> {sizes[1].get(n)}" for n in small.larger_in(large)]
     if shrinks or num_parameters(small) >= num_parameters(large):
         what = ", ".join(shrinks) or "not more parameters"
         raise ValueError(

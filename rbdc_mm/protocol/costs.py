@@ -10,7 +10,7 @@ from mmengine import Config
 from rbdc_mm.arch import Arch, shapes_of
 from rbdc_mm.checkpoint.arch_of import model_with_arch
 from rbdc_mm.cost import SampleCost
-from rbdc_mm.models.cost_of import classifier_cost, teacher_forward_flops
+from rbdc_mm.models.cost_of import model_cost, teacher_forward_flops
 from rbdc_mm.protocol.distillation import Distillation, wrapper
 
 _NO_PARAMETERS = ("buffer", "count")
@@ -29,7 +29,7 @@ def scratch_epochs_of(cfg: Config) -> int:
 
 def cost_of(cfg: Config, arch: Arch) -> SampleCost:
     """Cost of training the config's model at the size of ``arch`` on one image."""
-    return classifier_cost(_sized(cfg, arch))
+    return model_cost(_sized(cfg, arch))
 
 
 def distilled_cost(
@@ -40,7 +40,7 @@ def distilled_cost(
     names = ["a teacher"] * len(teachers)
     sized.model = wrapper(sized.model.to_dict(), distillation, names, teachers)
     forwards = [teacher_forward_flops(_sized(cfg, t), distillation.feature) for t in teachers]
-    return classifier_cost(sized).train_flops, sum(forwards)
+    return model_cost(sized).train_flops, sum(forwards)
 
 
 def num_parameters(arch: Arch) -> int:

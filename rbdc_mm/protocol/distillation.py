@@ -7,7 +7,9 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from rbdc_mm.arch import Arch
+from rbdc_mm.checkpoint.image_text import is_image_text
 from rbdc_mm.checkpoint.teachers import FEATURES, feature_channels
+from rbdc_mm.models.image_text import ALPHA as IMAGE_TEXT_ALPHA
 
 
 @dataclass(frozen=True)
@@ -17,7 +19,7 @@ class Distillation:
     Source: CoM-PT, arXiv 2604.12391.
 
     Attributes:
-        alpha: weight of the distillation loss.
+        alpha: weight of the distillation loss; 1 by default, 500/512 in an image-text model.
         feature: mmpretrain's stage of ``extract_feat``, see ``FeatureDistillationClassifier``.
         until: share of each stage's epochs in which the teachers are used.
     """
@@ -44,8 +46,15 @@ class Distillation:
         return max(1, round(self.until * epochs))
 
 
-def distillation_of(option: Mapping[str, Any] | None) -> Distillation | None:
-    """The protocol's option as an object; ValueError for unknown keys or bad values."""
+def distillation_of(
+    option: Mapping[str, Any] | None, model: Mapping[str, Any] | None = None
+) -> Distillation | None:
+    """The protocol's option as an object; ValueError for unknown keys or bad values.
+
+    Args:
+        option: ``protocol.distillation``.
+        model: the target's config, which an option may not suit.
+    """
     if option is None:
         return None
     known = {f.name for f in fields(Distillation)}
@@ -54,7 +63,14 @@ def distillation_of(option: Mapping[str, Any] | None) -> Distillation | None:
             f"protocol.distillation has no option {sorted(set(option) - known)}: the known ones "
             f"are {sorted(known)}"
         )
-    return Distillation(**option)
+    if model is None or not is_image_text(model):
+        return Distillation(**option)
+    if "feature" in option:
+        raise ValueError(
+            f"distillation feature={option['feature']!r}: an image-text model learns the "
+            "embeddings of both towers, leave it out"
+        )
+    return Distillation(**{"alpha": IMAGE_TEXT_ALPHA, **option})
 
 
 def wrapper(
@@ -63,14 +79,17 @@ def wrapper(
     teachers: Sequence[str],
     arches: Sequence[Arch],
 ) -> dict[str, Any]:
-    """A classifier's config as that of one which learns from teachers.
+    """A model's config as that of one which learns from teachers.
 
     Args:
-        model: mmpretrain's ImageClassifier config.
+        model: mmpretrain's ImageClassifier config, or that of an ImageTextPretrainer.
         distillation: the option.
         teachers: their checkpoints, which need not be there yet.
         arches: their architectures.
     """
+    if is_image_text(model):
+        given = dict(teachers=list(teachers), alpha=distillation.alpha)
+        return {**model, "distillation": given}
     channels = [feature_channels(arch, distillation.feature) for arch in arches]
     options = dict(alpha=distillation.alpha, feature=distillation.feature)
     return {

@@ -107,7 +107,7 @@ class RBDC:
             policy=self.policy,
             operator="couple",
             operator_options=self.coupling,
-            distillation=distillation_of(self.distillation),
+            distillation=distillation_of(self.distillation, cfg.model),
             parent_drop_path=self.parent_drop_path,
             training=training_of(self.training),
         )

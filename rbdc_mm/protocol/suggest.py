@@ -15,6 +15,7 @@ from mmengine import Config
 
 from rbdc_mm.arch import Arch
 from rbdc_mm.checkpoint.arch_of import arch_of
+from rbdc_mm.checkpoint.image_text import is_image_text
 from rbdc_mm.protocol.budgets import falling_epochs
 from rbdc_mm.protocol.chain import CoMPT
 from rbdc_mm.protocol.costs import num_parameters, scratch_epochs_of
@@ -70,7 +71,8 @@ def suggest(cfg: Config, num_samples: int, budget: float | None = None) -> Sugge
     given = dict(cfg.get("protocol") or {})
     kept = given if given.get("type") == "CoMPT" else {}
     kept = {k: v for k, v in kept.items() if k not in ("type", "chain", "policy")}
-    options = dict(operator="embed", distillation=dict(alpha=1.0, feature="pre_logits")) | kept
+    taught = {} if is_image_text(cfg.model) else dict(alpha=1.0, feature="pre_logits")
+    options = dict(operator="embed", distillation=taught) | kept
     chain = [arch.size_within(target) for arch in arches]
     plan = CoMPT(chain=chain, policy=policy, **options).plan(cfg, num_samples)
     protocol = dict(type="CoMPT", chain=chain, policy=policy) | options

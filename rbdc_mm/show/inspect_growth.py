@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from rbdc_mm.arch import ImageTextArch
 from rbdc_mm.checkpoint.arch_of import model_with_arch
 from rbdc_mm.checkpoint.classifiers import (
     build_classifier,
@@ -27,6 +28,7 @@ from rbdc_mm.growth.calibrate import norm_scales
 from rbdc_mm.growth.exactness import Exactness
 from rbdc_mm.growth.layer_norms import layer_norms
 from rbdc_mm.models.image_size import image_size_of
+from rbdc_mm.models.image_text import ImageTextPretrainer
 
 CHECKPOINT_DATA = "checkpoint"
 _BATCH = 32
@@ -103,6 +105,9 @@ def inspect_growth(
 ) -> Inspection:
     """Compares a grown classifier with its operator's reference, on the CPU.
 
+    An image-text model's embeddings, before they are normalised, stand for logits, and channels
+    for classes: of the images, and of as many texts of random tokens.
+
     Args:
         grown: a checkpoint that ``grow_checkpoint`` wrote; or any other (one trained since, say),
             together with ``parents``, which is then taken for a coupling.
@@ -130,6 +135,11 @@ def inspect_growth(
     exactness = operator.exactness(child.arch, arches, names, **options)
     if compare_corrections and operator.name != "couple":
         raise ValueError(f"--compare-corrections is about couplings: this grew by {operator.name}")
+    if compare_corrections and isinstance(child.arch, ImageTextArch):
+        raise ValueError(
+            f"--compare-corrections measures a classifier's images, and {child.path} reads texts "
+            "as well: leave it out"
+        )
     if compare_corrections and (child.arch.norm == "block" or not layer_norms(child.arch)):
         raise ValueError(
             "--compare-corrections is about LayerNorm over all channels, which "
@@ -227,7 +237,7 @@ def _images(
 def _size(child: Checkpoint) -> tuple[int, int]:
     """The image size that its tensors tell, or what its config trains at, else 224 pixels."""
     if "img_size" in child.arch.settings():
-        return child.arch.img_size
+        return child.arch.settings()["img_size"]
     try:
         return image_size_of(child.cfg)
     except ValueError:  # a config without a pipeline: any size will do for convolutions
@@ -236,11 +246,26 @@ def _size(child: Checkpoint) -> tuple[int, int]:
 
 def _random(child: Checkpoint, num_images: int, seed: int) -> Tensor:
     generator = torch.Generator().manual_seed(seed)
-    return torch.randn(num_images, child.arch.in_channels, *_size(child), generator=generator)
+    return torch.randn(
+        num_images, child.arch.ends["in_channels"], *_size(child), generator=generator
+    )
 
 
 def _logits(model: nn.Module, x: Tensor) -> Tensor:
-    return torch.cat([logits(model, batch) for batch in x.split(_BATCH)])
+    """(B, classes); of an image-text model the embeddings of the images and of as many texts."""
+    if not isinstance(model, ImageTextPretrainer):
+        return torch.cat([logits(model, batch) for batch in x.split(_BATCH)])
+    texts = _random_texts(model, len(x))
+    seen = [model.image_embedding(batch) for batch in x.split(_BATCH)]
+    return torch.cat([*seen, *(model.text_embedding(batch) for batch in texts.split(_BATCH))])
+
+
+def _random_texts(model: ImageTextPretrainer, num: int) -> Tensor:
+    generator = torch.Generator().manual_seed(0)
+    begin, end = model.vocab_size - 2, model.vocab_size - 1
+    texts = torch.randint(0, begin, (num, model.context_length), generator=generator)
+    texts[:, 0], texts[:, -1] = begin, end
+    return texts
 
 
 def _weighted(exactness: Exactness, each: Sequence[Tensor]) -> Tensor:
