@@ -1,4 +1,4 @@
-# captioned_scenes: as many combinations that are trained on, 36 classes.
+# captioned_scenes: as many combinations that are trained on, 54 classes.
 #   tools/evaluate_clip.py CHECKPOINT --data configs/data_sets/scenes_seen.py
 # Needs: data/captioned_scenes (tools/make_data.py captioned_scenes)
 dataset = dict(

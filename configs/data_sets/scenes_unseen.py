@@ -1,4 +1,4 @@
-# captioned_scenes: combinations of colour and thing that no model was trained on, 36 classes.
+# captioned_scenes: combinations of colour and thing that no model was trained on, 54 classes.
 #   tools/evaluate_clip.py CHECKPOINT --data configs/data_sets/scenes_unseen.py
 # Needs: data/captioned_scenes (tools/make_data.py captioned_scenes)
 dataset = dict(

@@ -47,7 +47,7 @@ def make_captioned_scenes(
     - ``train.tsv`` (title, filepath: a row for each caption) and ``train/*.jpg``;
     - ``annotations/captions_val.json`` (COCO captions' format) and ``val/*.jpg``: of combinations
       that are trained on; no two can be described alike, and every caption says all;
-    - ``zero_shot/{unseen,seen}/<colour>_<thing>/*.jpg``: one thing each, of 36 combinations that
+    - ``zero_shot/{unseen,seen}/<colour>_<thing>/*.jpg``: one thing each, of 54 combinations that
       are never trained on, and of as many others.
 
     Args:
