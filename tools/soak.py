@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import sys
 from functools import partial
 from pathlib import Path
@@ -54,7 +55,7 @@ def main() -> int:
         raise ValueError(f"--only {args.only!r}: no such kind, of {names}")
     times = args.times or -(-200 // len(chosen))
     outcomes = soak(root, chosen, times, args.seed, partial(print, flush=True))
-    text = table(outcomes, args.seed)
+    text = table(outcomes, shlex.join(["python", *sys.argv]))
     print(text)
     write_text(text, args.out)
     return 0 if all(outcome.bit_equal for outcome in outcomes) else 1

@@ -68,11 +68,11 @@ def main(args: argparse.Namespace, tables: Callable[[Path], str]) -> int:
         work_dir = Path(cfg.work_dir)
         if is_main_process() and any(work_dir.rglob(RECORD)):  # other configs may leave none
             print(tables(work_dir))
-    except (ValueError, FileNotFoundError, RuntimeError) as error:
+    except (ValueError, OSError, RuntimeError) as error:
         if say_lost(error):
             return 1
         cause = error.__cause__ if isinstance(error, StageError) else error
-        if not isinstance(cause, ValueError | FileNotFoundError):
+        if not isinstance(cause, ValueError | OSError):
             raise
         raised = traceback.extract_tb(cause.__traceback__)[-1].filename
         if not Path(raised).is_relative_to(Path(rbdc_mm.__file__).parent):

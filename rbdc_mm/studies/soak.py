@@ -208,7 +208,7 @@ def _once(kind: Fault, draw: random.Random) -> Outcome:
     return Outcome(kind.name, kind.place, recovered, equal, attempts, told)
 
 
-def table(outcomes: Sequence[Outcome], seed: int) -> str:
+def table(outcomes: Sequence[Outcome], command: str) -> str:
     """What came out, one row for each kind, in Markdown, with the machine and the command."""
     frame = pd.DataFrame([asdict(one) for one in outcomes])
     frame["lost"] = ~frame["bit_equal"]
@@ -220,7 +220,7 @@ def table(outcomes: Sequence[Outcome], seed: int) -> str:
     said = [f"- {kind}: `{line}`" for kind, line in told.items() if line]
     return (
         "# Faults and what was lost by them\n\n"
-        f"`python tools/soak.py --seed {seed}`; {machine_words()}. {time.strftime('%Y-%m-%d')}.\n\n"
+        f"`{command}`; {machine_words()}. {time.strftime('%Y-%m-%d')}.\n\n"
         f"RBDC 2 -> 1 of a small ViT on digits ({len(STAGES)} stages of {EPOCHS} epochs). A fault "
         "strikes at a moment that is drawn; then the same command is given until it ends with 0. "
         "Bit-equal: weights, metrics and costs of all stages are those of an undisturbed tree.\n\n"
