@@ -41,7 +41,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0, help="of the moments that are drawn")
     parser.add_argument("--root", default="work_dirs/soak", help="folder of the runs")
     parser.add_argument("--slurm", nargs=2, metavar=("LOW", "HIGH"), help="partitions")
-    parser.add_argument("--out", default=TABLE, help=f"the table's file ({TABLE})")
+    parser.add_argument("--out", help=f"the table's file ({TABLE}; with --only none)")
     args = parser.parse_args()
     root, digits = Path(args.root), Path("data/digits")
     make_digits()
@@ -53,11 +53,14 @@ def main() -> int:
     if not chosen:
         names = ", ".join(sorted({kind.name for kind in kinds}))
         raise ValueError(f"--only {args.only!r}: no such kind, of {names}")
+    if args.times is not None and args.times < 1:
+        raise ValueError(f"--times {args.times}: wanted 1 or more")
     times = args.times or -(-200 // len(chosen))
     outcomes = soak(root, chosen, times, args.seed, partial(print, flush=True))
     text = table(outcomes, shlex.join(["python", *sys.argv]))
     print(text)
-    write_text(text, args.out)
+    if args.out or not args.only:
+        write_text(text, args.out or TABLE)
     return 0 if all(outcome.bit_equal for outcome in outcomes) else 1
 
 

@@ -8,6 +8,7 @@ from mmengine.runner import EpochBasedTrainLoop, Runner
 from torch.utils.data import DataLoader
 
 from rbdc_mm.cost import format_flops
+from rbdc_mm.hooks.epoch_seed import done_of_epoch
 from rbdc_mm.hooks.flops_ledger import ledger_hook
 from rbdc_mm.registry import HOOKS
 
@@ -65,7 +66,7 @@ class BudgetStopHook(Hook):
             )
         done, planned = (loop.epoch, loop.max_epochs) if by_epoch else (loop.iter, loop.max_iters)
         if by_epoch:  # a run that goes on within an epoch has paid for a part of it
-            batches = loop.iter - loop.epoch * len(runner.train_dataloader)
+            batches = done_of_epoch(runner)
             samples = min(batches * _batch(runner), step_samples)
             left += get_world_size() * (samples * flops + batches * per_iteration)
         affordable = done + max(0, int(left // step_flops))

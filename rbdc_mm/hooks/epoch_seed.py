@@ -86,6 +86,18 @@ def goes_on_within_epoch(runner: Runner) -> bool:
     return seed_hook(runner) is not None and _can_be_seeded(runner.train_dataloader)
 
 
+def done_of_epoch(runner: Runner, iteration: int | None = None) -> int:
+    """Batches of the epoch under way that are done after so many iterations, by default so far.
+
+    0 at an epoch's end that is counted, and in a run of iterations.
+    """
+    loop = runner.train_loop
+    if not isinstance(loop, EpochBasedTrainLoop):
+        return 0
+    iteration = loop.iter if iteration is None else iteration
+    return iteration - loop.epoch * len(loop.dataloader)
+
+
 def _can_be_seeded(loader: DataLoader) -> bool:
     return loader.batch_sampler is not None and not isinstance(loader.dataset, IterableDataset)
 

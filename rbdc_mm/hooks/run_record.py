@@ -21,6 +21,7 @@ from rbdc_mm.checkpoint.identity import SETTING, hash_of, setting_hash
 from rbdc_mm.checkpoint.origin import METHOD, method_of, warnings_of
 from rbdc_mm.checkpoint.resumable import NONE_SEEN
 from rbdc_mm.config import plain_config, unscoped
+from rbdc_mm.hooks.epoch_seed import done_of_epoch
 from rbdc_mm.hooks.flops_ledger import bare_model, ledger_hook
 from rbdc_mm.hooks.lease import holding_of
 from rbdc_mm.hooks.provenance import (
@@ -267,10 +268,10 @@ def _evaluation_is_due(runner: Runner, history: Mapping[str, Any]) -> bool:
     prevented would stay away. A schedule that follows the metric was saved without its last step.
     """
     loop, done = runner.train_loop, _progress(runner)
-    if runner.val_loop is None or not done or done == _planned(runner):
-        return False  # the last one is made at the end
-    if _by_epoch(runner) and loop.iter != loop.epoch * len(loop.dataloader):
+    if runner.val_loop is None or not done or done_of_epoch(runner):
         return False
+    if done == _planned(runner):
+        return False  # the last one is made at the end
     loop._decide_current_val_interval()
     due = done >= loop.val_begin and done % loop.val_interval == 0
     groups = runner.param_schedulers or []

@@ -16,7 +16,7 @@ from mmengine.runner import EpochBasedTrainLoop, Runner
 
 from rbdc_mm import stopping
 from rbdc_mm.checkpoint.resumable import STOPPED
-from rbdc_mm.hooks.epoch_seed import goes_on_within_epoch, seed_hook
+from rbdc_mm.hooks.epoch_seed import done_of_epoch, goes_on_within_epoch, seed_hook
 from rbdc_mm.ranks import on_rank_0
 from rbdc_mm.registry import HOOKS
 from rbdc_mm.whole_files import write_whole
@@ -54,7 +54,7 @@ class StopHook(Hook):
         stopping.defer(True)
         self._first_epoch = runner.epoch
         loop = runner.train_loop
-        if isinstance(loop, EpochBasedTrainLoop) and (done := _done_of_epoch(runner)):
+        if done := done_of_epoch(runner):
             hook = seed_hook(runner)
             assert hook and hook.batches  # RunGuardHook has seen to it
             hook.batches.skip = done
@@ -98,7 +98,7 @@ class StopHook(Hook):
     def _stop(self, runner: Runner, request: str, done: int) -> NoReturn:
         """Saves everything after ``done`` iterations."""
         work_dir = Path(runner.work_dir)
-        if _within_epoch(runner, done) and not goes_on_within_epoch(runner):
+        if done_of_epoch(runner, done) and not goes_on_within_epoch(runner):
             if runner.epoch == self._first_epoch:
                 raise ValueError(
                     f"stopped by {request} within epoch {runner.epoch + 1}, which this run can "
@@ -119,16 +119,6 @@ class StopHook(Hook):
         runner.call_hook("before_stop")
         barrier()  # whoever ends first has the others ended
         raise stopping.Stopped(request, saved)
-
-
-def _done_of_epoch(runner: Runner) -> int:
-    """Batches of the epoch under way that lie behind a run which has not begun its loop."""
-    return runner.iter - runner.epoch * len(runner.train_dataloader)
-
-
-def _within_epoch(runner: Runner, done: int) -> bool:
-    by_epoch = isinstance(runner.train_loop, EpochBasedTrainLoop)
-    return by_epoch and done != runner.epoch * len(runner.train_dataloader)
 
 
 def _between_steps(runner: Runner) -> bool:

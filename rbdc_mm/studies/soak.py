@@ -90,6 +90,13 @@ class Tree:
         root.mkdir(parents=True, exist_ok=True)
         _tree_config(digits).dump(self.config)
         self.whole = root / "undisturbed"
+
+    def prepare(self) -> None:
+        """Trains the undisturbed tree, if that is not done.
+
+        Raises:
+            RuntimeError: it fails.
+        """
         if not self.is_done(self.whole):
             shutil.rmtree(self.whole, ignore_errors=True)
             if self.start(self.whole, self.arm_undisturbed()) or not self.is_done(self.whole):
@@ -196,6 +203,7 @@ def _once(kind: Fault, draw: random.Random) -> Outcome:
     log = Path(f"{work_dir}.log")
     shutil.rmtree(work_dir, ignore_errors=True)
     log.unlink(missing_ok=True)
+    tree.prepare()
     kind.disturb(draw, work_dir)
     recovered, attempts = tree.finish(work_dir)
     told = _line(log.read_text(errors="replace"), kind.told) if kind.told else ""
